@@ -1,0 +1,8 @@
+"""Multi-scale generative models of images, in Keras 3."""
+
+from keras_wmgm import diffusion as diffusion
+from keras_wmgm import layers as layers
+from keras_wmgm import models as models
+from keras_wmgm import networks as networks
+from keras_wmgm.models import WaveletPyramid as WaveletPyramid
+from keras_wmgm.version import __version__ as __version__

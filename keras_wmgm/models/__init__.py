@@ -1,0 +1,3 @@
+"""The pyramid, and the models over it."""
+
+from keras_wmgm.models.wavelet_pyramid import WaveletPyramid as WaveletPyramid

@@ -1,0 +1,5 @@
+"""What is learned: plain Keras models, with no loss in them."""
+
+from keras_wmgm.networks.detail_critic import DetailCritic as DetailCritic
+from keras_wmgm.networks.detail_unet import DetailUNet as DetailUNet
+from keras_wmgm.networks.score_unet import ScoreUNet as ScoreUNet
