@@ -46,6 +46,11 @@ def log_snr_grid(
         ([arXiv:2211.01095](https://arxiv.org/abs/2211.01095)), the uniform
         log-SNR steps.
     """
+    if not t_min:
+        raise ValueError(
+            "A log-SNR grid needs 0 < t_min < t_max. "
+            f"Received: t_min={t_min}, t_max={t_max}"
+        )
     _check(num_steps, t_min, t_max)
     levels = np.linspace(log_snr_at(t_max), log_snr_at(t_min), num_steps)
     return np.append(time_at(levels), 0.0)

@@ -16,6 +16,7 @@ at every noise level, and `alpha x - sigma v` weighs skip and network as
 `c_skip` and `c_out` do.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -75,5 +76,5 @@ def score(x_t: Tensor, x_0: Tensor, log_snr: Tensor) -> Tensor:
 
 def expand_like(values: Tensor, x: Tensor) -> Tensor:
     """Reshape `(batch,)` values so that they broadcast against `x`."""
-    values = ops.convert_to_tensor(values)
+    values = ops.cast(values, keras.backend.standardize_dtype(x.dtype))
     return ops.reshape(values, (-1,) + (1,) * (len(x.shape) - 1))

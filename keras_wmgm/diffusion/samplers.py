@@ -45,15 +45,13 @@ def sampler(stochastic: bool) -> Callable:
             noise: Tensor | None = None,
         ) -> Tensor:
             grid = _check_grid(grid)
-            if stochastic and noise is None:
-                raise ValueError(
-                    f"{coefficients.__name__} needs noise of shape "
-                    f"{(len(grid) - 1, *x.shape)}. Received: noise=None"
-                )
+            if stochastic:
+                _check_noise(coefficients.__name__, noise, x, len(grid) - 1)
             table = coefficients(grid[:-1], grid[1:])
             noise = noise if stochastic else None
             return _integrate(denoiser, x, grid, table, noise)
 
+        del sample.__wrapped__  # its signature is not the sampler's
         sample.coefficients = coefficients
         sample.stochastic = stochastic
         SAMPLERS[coefficients.__name__] = sample
@@ -74,6 +72,24 @@ def _check_grid(grid):
             f"A grid's times are finite and not negative. Received: {grid!r}"
         )
     return grid
+
+
+def _check_noise(name, noise, x, num_steps):
+    """Refuse noise that is not one array like `x` for every step."""
+    shape = None if noise is None else tuple(noise.shape)
+    wanted = (num_steps, *x.shape)
+    if (
+        shape is None
+        or len(shape) != len(wanted)
+        or any(
+            isinstance(a, int) and isinstance(b, int) and a != b
+            for a, b in zip(shape, wanted, strict=True)
+        )
+    ):
+        got = "noise=None" if shape is None else f"shape={shape}"
+        raise ValueError(
+            f"{name} needs noise of shape {wanted}. Received: {got}"
+        )
 
 
 def _integrate(denoiser, x, grid, table, noise):

@@ -3,11 +3,13 @@
 import keras
 from keras import ops
 
+from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_fraction
+from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.serialization import register
 
 
@@ -72,7 +74,9 @@ class ResidualBlock(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.filters = check_count("filters", filters)
-        self.mid_filters = check_count("mid_filters", mid_filters or filters)
+        self.mid_filters = check_optional_count(
+            "mid_filters", mid_filters, self.filters
+        )
         self.strides = check_count("strides", strides)
         self.normalization = check_normalization(normalization)
         self.activation = keras.activations.get(activation)
@@ -96,7 +100,9 @@ class ResidualBlock(keras.layers.Layer):
         self.modulation = None
         if embedding_shape is not None:
             self.modulation = keras.layers.Dense(
-                2 * self.mid_filters, dtype=self.dtype_policy
+                2 * self.mid_filters,
+                kernel_initializer=NumpyGlorotUniform(),
+                dtype=self.dtype_policy,
             )
             self.modulation.build(embedding_shape)
 
@@ -130,7 +136,7 @@ class ResidualBlock(keras.layers.Layer):
             strides,
             padding="same",
             use_bias=use_bias,
-            kernel_initializer="zeros" if zero_start else "glorot_uniform",
+            kernel_initializer="zeros" if zero_start else NumpyGlorotUniform(),
             dtype=self.dtype_policy,
         )
         conv.build((None, None, None, channels))

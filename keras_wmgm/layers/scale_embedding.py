@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.serialization import register
@@ -48,7 +49,7 @@ class ScaleEmbedding(keras.layers.Layer):
         self.table = self.add_weight(
             name="table",
             shape=(self.num_scales, self.units),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            initializer=NumpyGlorotUniform(),
         )
 
     def call(self, scale: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
@@ -57,6 +58,7 @@ class SelfAttention2D(keras.layers.Layer):
         self.attention = keras.layers.MultiHeadAttention(
             self.num_heads,
             channels // self.num_heads,
+            kernel_initializer=NumpyGlorotUniform(),
             dtype=self.dtype_policy,
         )
         tokens = (None, None, channels)

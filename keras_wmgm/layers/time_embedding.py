@@ -4,8 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.serialization import register
 
 # Periods of 1/2 to 64 in log-SNR, whose useful range is about [-15, 15]:
@@ -53,8 +55,8 @@ class TimeEmbedding(keras.layers.Layer):
         # bfloat16 keeps 8 bits: log-SNRs 0.1 apart would be one.
         super().__init__(autocast=False, **kwargs)
         self.units = check_count("units", units)
-        self.num_frequencies = check_count(
-            "num_frequencies", num_frequencies or max(self.units // 8, 1)
+        self.num_frequencies = check_optional_count(
+            "num_frequencies", num_frequencies, max(self.units // 8, 1)
         )
         periods = np.geomspace(
             SHORTEST_PERIOD, LONGEST_PERIOD, self.num_frequencies
@@ -67,7 +69,10 @@ class TimeEmbedding(keras.layers.Layer):
 
     def _dense(self, channels, activation):
         dense = keras.layers.Dense(
-            self.units, activation=activation, dtype=self.dtype_policy
+            self.units,
+            activation=activation,
+            kernel_initializer=NumpyGlorotUniform(),
+            dtype=self.dtype_policy,
         )
         dense.build((None, channels))
         return dense

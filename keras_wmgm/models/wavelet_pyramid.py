@@ -126,7 +126,9 @@ class WaveletPyramid(keras.layers.Layer):
         moments = {band: _Moments() for band in self.statistics}
         count = 0
         for batch in image_batches(data, batch_size):
-            self._check_images(batch.shape)
+            self.check_images(batch.shape)
+            if not len(batch):
+                continue
             count += len(batch)
             for band, values in self._raw_bands(batch).items():
                 moments[band].update(ops.convert_to_numpy(values))
@@ -139,7 +141,8 @@ class WaveletPyramid(keras.layers.Layer):
             std.assign(moments[band].std)
         self.count.assign(count)
 
-    def _check_images(self, shape):
+    def check_images(self, shape: tuple) -> None:
+        """Refuse a batch of images of another shape than the model's."""
         if tuple(shape[1:]) != self.image_shape:
             raise ValueError(
                 f"Images must be of shape (batch, *{self.image_shape}). "
@@ -239,6 +242,12 @@ class WaveletPyramid(keras.layers.Layer):
             [band(k, channels) for k in levels],
         )
 
+    def compute_output_spec(self, images):
+        # Keras would read the empty lists of S = 0 as shapes of scalars.
+        coarse, *bands = self.compute_output_shape(images.shape)
+        details, conditions = ([_spec(s) for s in shapes] for shapes in bands)
+        return _spec(coarse), details, conditions
+
     def get_config(self):
         config = super().get_config()
         config.pop("dtype")
@@ -247,6 +256,10 @@ class WaveletPyramid(keras.layers.Layer):
             "image_shape": self.image_shape,
             "num_levels": self.num_levels,
         }
+
+
+def _spec(shape):
+    return keras.KerasTensor(shape, dtype="float32")
 
 
 class _Moments:

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
 from keras_wmgm.layers.residual_block import ResidualBlock
@@ -11,6 +12,7 @@ from keras_wmgm.networks.network import scale_input
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.checks import check_fraction
+from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.serialization import register
 
 
@@ -74,9 +76,11 @@ class DetailCritic(Network):
         filters = check_counts("filters", filters, min_length=1)
         config = {
             "channels": check_count("channels", channels),
-            "num_scales": num_scales and check_count("num_scales", num_scales),
+            "num_scales": check_optional_count("num_scales", num_scales),
             "filters": filters,
-            "units": check_count("units", units or max(filters[-1] // 2, 1)),
+            "units": check_optional_count(
+                "units", units, max(filters[-1] // 2, 1)
+            ),
             "normalization": check_normalization(normalization),
             "dropout": check_fraction("dropout", dropout),
             "dtype": dtype,
@@ -89,11 +93,14 @@ class DetailCritic(Network):
 
 def _graph(channels, num_scales, filters, units, normalization, dropout, dtype):
     """Return the inputs and the output of a `DetailCritic`."""
+
+    def start():
+        return {"kernel_initializer": NumpyGlorotUniform(), "dtype": dtype}
+
     inputs = {"x": image_input("x", channels)}
     embedding = scale_input(inputs, num_scales, 4 * filters[0], dtype=dtype)
-    h = keras.layers.Conv2D(filters[0], 3, padding="same", dtype=dtype)(
-        inputs["x"]
-    )
+    stem = keras.layers.Conv2D(filters[0], 3, padding="same", **start())
+    h = stem(inputs["x"])
     h = build_normalization(normalization, filters[0], dtype=dtype)(h)
     h = keras.ops.leaky_relu(h)
     for block_filters in filters[1:]:
@@ -109,6 +116,6 @@ def _graph(channels, num_scales, filters, units, normalization, dropout, dtype):
         )
         h = block(h) if embedding is None else block(h, embedding)
     h = keras.layers.GlobalAveragePooling2D(dtype=dtype)(h)
-    h = keras.layers.Dense(units, activation="leaky_relu", dtype=dtype)(h)
+    h = keras.layers.Dense(units, activation="leaky_relu", **start())(h)
     h = keras.layers.Dropout(dropout, dtype=dtype)(h)
-    return inputs, keras.layers.Dense(1, dtype=dtype)(h)
+    return inputs, keras.layers.Dense(1, **start())(h)

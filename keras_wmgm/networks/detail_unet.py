@@ -4,6 +4,8 @@ import keras
 from keras import ops
 
 from keras_wmgm.layers.attention_gate import AttentionGate
+from keras_wmgm.layers.bilinear_upsampling2d import BilinearUpSampling2D
+from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import check_normalization
 from keras_wmgm.layers.residual_block import ResidualBlock
 from keras_wmgm.networks.network import Network
@@ -12,6 +14,7 @@ from keras_wmgm.networks.network import scale_input
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
+from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.serialization import register
 
 
@@ -81,7 +84,7 @@ class DetailUNet(Network):
         config = {
             "channels": channels,
             "noise_channels": check_count("noise_channels", noise_channels, 0),
-            "num_scales": num_scales and check_count("num_scales", num_scales),
+            "num_scales": check_optional_count("num_scales", num_scales),
             "filters": check_counts("filters", filters, min_length=1),
             "head_filters": check_count("head_filters", head_filters),
             "normalization": check_normalization(normalization),
@@ -132,9 +135,12 @@ def _graph(
             h = keras.layers.MaxPooling2D(dtype=dtype)(h)
         h = block(h, units)
     for units, skip in zip(filters[-2::-1], skips[::-1], strict=True):
-        h = keras.layers.UpSampling2D(interpolation="bilinear", dtype=dtype)(h)
+        h = BilinearUpSampling2D(dtype=dtype)(h)
         h = block(h, units)
         gate = AttentionGate(max(units // 2, 1), normalization, dtype=dtype)
         h = ops.concatenate([gate(skip, h), h], axis=-1)
     h = block(h, head_filters)
-    return inputs, keras.layers.Conv2D(3 * channels, 1, dtype=dtype)(h)
+    head = keras.layers.Conv2D(
+        3 * channels, 1, kernel_initializer=NumpyGlorotUniform(), dtype=dtype
+    )
+    return inputs, head(h)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_wmgm.layers.attention_gate import AttentionGate
+from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.residual_block import ResidualBlock
 from keras_wmgm.layers.self_attention2d import SelfAttention2D
@@ -14,6 +15,7 @@ from keras_wmgm.networks.network import scale_input
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.checks import check_fraction
+from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.serialization import register
 
 
@@ -90,13 +92,13 @@ class ScoreUNet(Network):
     ):
         config = {
             "channels": check_count("channels", channels),
-            "out_channels": check_count(
-                "out_channels", out_channels or channels
+            "out_channels": check_optional_count(
+                "out_channels", out_channels, channels
             ),
             "condition_channels": check_count(
                 "condition_channels", condition_channels, minimum=0
             ),
-            "num_scales": num_scales and check_count("num_scales", num_scales),
+            "num_scales": check_optional_count("num_scales", num_scales),
             "filters": check_counts("filters", filters, min_length=1),
             "num_blocks": check_count("num_blocks", num_blocks),
             "attention_levels": check_counts(
@@ -218,6 +220,7 @@ class _Graph:
         return AttentionGate(units, dtype=self.dtype)(skip, h)
 
     def _conv(self, filters, strides=1, **kwargs):
+        kwargs.setdefault("kernel_initializer", NumpyGlorotUniform())
         return keras.layers.Conv2D(
             filters, 3, strides, "same", dtype=self.dtype, **kwargs
         )

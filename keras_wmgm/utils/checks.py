@@ -18,6 +18,11 @@ def check_count(name: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
+def check_optional_count(name: str, value: Any, default: Any = None) -> Any:
+    """Return `value` as a positive int, or `default` where it is `None`."""
+    return default if value is None else check_count(name, value)
+
+
 def check_counts(
     name: str, values: Any, minimum: int = 1, min_length: int = 0
 ) -> tuple[int, ...]:

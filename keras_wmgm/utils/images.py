@@ -6,6 +6,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
+
+from keras_wmgm.types import Tensor
 
 
 def to_pixels(images: Any) -> np.ndarray:
@@ -36,6 +39,18 @@ def to_pixels(images: Any) -> np.ndarray:
     return images
 
 
+def as_pixels(images: Tensor) -> Tensor:
+    """Return images as float32 in [-1, 1], inside a compiled function."""
+    if keras.backend.standardize_dtype(images.dtype) == "uint8":
+        return ops.cast(images, "float32") / 127.5 - 1
+    return ops.cast(images, "float32")
+
+
+def is_array(data: Any) -> bool:
+    """Whether `data` is an array or a tensor, of any backend."""
+    return hasattr(data, "shape") and hasattr(data, "dtype")
+
+
 def to_uint8(pixels: Any) -> np.ndarray:
     """Return pixels in [-1, 1] as uint8, rounded and clipped."""
     pixels = keras.ops.convert_to_numpy(pixels).astype("float32")
@@ -60,7 +75,7 @@ def image_batches(data: Any, batch_size: int = 64) -> Iterator[np.ndarray]:
 def _batches(data, batch_size) -> Iterable:
     if isinstance(data, keras.utils.PyDataset):
         return (data[i] for i in range(data.num_batches))
-    if hasattr(data, "shape") and hasattr(data, "dtype"):
+    if is_array(data):
         starts = range(0, len(data), batch_size)
         return (data[i : i + batch_size] for i in starts)
     return data

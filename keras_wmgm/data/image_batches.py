@@ -1,0 +1,84 @@
+"""An array of images as batches whose order can be repeated."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_wmgm.utils.checks import check_count
+
+
+class ImageBatches(keras.utils.PyDataset):
+    """Batches of an array of images, in an order that can be repeated.
+
+    The order is a function of the seed and the epoch, so a training run that
+    was interrupted goes on as if it had not been. With `shuffle`, images that
+    do not fill a last batch wait for a later epoch; so all batches are of one
+    size and nothing is compiled twice.
+
+    Args:
+        images: `(num_images, height, width, channels)`, uint8 or floats in
+            [-1, 1]; a memory-mapped array will do.
+        batch_size: Images per batch; less if there are fewer images.
+        shuffle: Whether each epoch has an order of its own.
+        flip: Whether each image is mirrored with probability 1/2.
+        seed: Seed of order and mirroring.
+        **kwargs: `keras.utils.PyDataset`'s (`workers`, ...).
+
+    Example:
+
+    >>> images = np.zeros((10, 8, 8, 3), "uint8")
+    >>> batches = keras_wmgm.data.ImageBatches(images, batch_size=4)
+    >>> len(batches), batches[0].shape
+    (2, (4, 8, 8, 3))
+    """
+
+    def __init__(
+        self,
+        images: Any,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        flip: bool = False,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not len(images):
+            raise ValueError(
+                "`images` must hold at least one image. "
+                f"Received: shape={tuple(images.shape)}"
+            )
+        self.images = images
+        self.batch_size = min(
+            check_count("batch_size", batch_size), len(images)
+        )
+        self.shuffle = bool(shuffle)
+        self.flip = bool(flip)
+        self.seed = check_count("seed", seed, minimum=0)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lay out the order of an epoch."""
+        self.epoch = epoch
+        rng = np.random.default_rng((self.seed, epoch))
+        count = len(self.images)
+        self.order = rng.permutation(count) if self.shuffle else range(count)
+        self.mirrored = rng.random(count) < (0.5 if self.flip else 0.0)
+
+    def on_epoch_end(self):
+        self.set_epoch(self.epoch + 1)
+
+    def __len__(self):
+        if self.shuffle:
+            return len(self.images) // self.batch_size
+        return -(-len(self.images) // self.batch_size)
+
+    def __getitem__(self, index):
+        start = index * self.batch_size
+        chosen = np.asarray(self.order[start : start + self.batch_size])
+        # A memory map is read fastest in ascending order.
+        ascending = np.sort(chosen)
+        places = np.searchsorted(ascending, chosen)
+        batch = np.asarray(self.images[ascending])[places]
+        mirrored = self.mirrored[start : start + len(chosen), None, None, None]
+        return np.where(mirrored, batch[:, :, ::-1], batch)

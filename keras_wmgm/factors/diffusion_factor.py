@@ -1,0 +1,193 @@
+"""A factor that is learned as a score and drawn in a few steps."""
+
+import keras
+from keras import ops
+
+from keras_wmgm.diffusion.grids import GRIDS
+from keras_wmgm.diffusion.grids import T_MAX
+from keras_wmgm.diffusion.grids import T_MIN
+from keras_wmgm.diffusion.process import denoised
+from keras_wmgm.diffusion.process import diffuse
+from keras_wmgm.diffusion.process import velocity
+from keras_wmgm.diffusion.samplers import SAMPLERS
+from keras_wmgm.factors.factor import Factor
+from keras_wmgm.factors.factor import FactorLoss
+from keras_wmgm.factors.factor import check_network
+from keras_wmgm.factors.factor import deserialize_networks
+from keras_wmgm.factors.factor import named_inputs
+from keras_wmgm.types import Tensor
+from keras_wmgm.utils.checks import check_choice
+from keras_wmgm.utils.serialization import register
+
+LOG_SNR_LIMIT = 20.0
+
+
+@register
+class DiffusionFactor(Factor):
+    """A factor learned by denoising score matching (WMGM, Eq. 19).
+
+    The network predicts the velocity, whose mean squared error is the loss;
+    the log-SNR of a training step is normal, spread evenly over the batch.
+    Whitened bands have unit standard deviation, which is what the process
+    assumes.
+
+    Args:
+        network: A model with the inputs `"x"` and `"log_snr"`, and
+            `"condition"` and `"scale"` where it needs them, such as
+            `ScoreUNet`; as many output channels as the band has.
+        log_snr_mean: Mean of the log-SNR in training.
+        log_snr_std: Its standard deviation.
+        grid: `"log_snr"`, `"quadratic"` or `"uniform"`: the times at which a
+            sampler calls the network.
+        t_max: Where the grid starts.
+        t_min: Where a `"log_snr"` grid ends, before the last step to 0.
+        condition_noise: See `Factor`.
+        **kwargs: Keras's layer arguments (`name`, `trainable`).
+
+    Example:
+
+    >>> net = keras_wmgm.networks.ScoreUNet(3, filters=(8,), num_blocks=1)
+    >>> factor = keras_wmgm.factors.DiffusionFactor(net)
+    >>> noise = {"start": np.ones((2, 8, 8, 3))}
+    >>> factor.sample(noise, num_steps=4, sampler="dpm_solver_2m").shape
+    (2, 8, 8, 3)
+
+    Reference:
+        WMGM, Eq. 19 and 20
+        ([arXiv:2411.09356](https://arxiv.org/abs/2411.09356)); Karras et al.,
+        "Elucidating the Design Space of Diffusion-Based Generative Models",
+        Table 1, for the law of the noise levels
+        ([arXiv:2206.00364](https://arxiv.org/abs/2206.00364)).
+    """
+
+    is_diffusion = True
+
+    def __init__(
+        self,
+        network: keras.Model,
+        log_snr_mean: float = 1.0,
+        log_snr_std: float = 2.4,
+        grid: str = "log_snr",
+        t_max: float = T_MAX,
+        t_min: float = T_MIN,
+        condition_noise: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(condition_noise, **kwargs)
+        self.network = check_network("network", network, {"x", "log_snr"})
+        self.log_snr_mean = float(log_snr_mean)
+        self.log_snr_std = float(log_snr_std)
+        self.grid = check_choice("grid", grid, GRIDS)
+        self.t_max = float(t_max)
+        self.t_min = float(t_min)
+        self.times(1)
+
+    @property
+    def networks(self) -> dict[str, keras.Model]:
+        return {"draw": self.network}
+
+    def times(self, num_steps: int):
+        """Return the grid of a sampler with this many network calls."""
+        if self.grid == "log_snr":
+            return GRIDS[self.grid](num_steps, self.t_max, self.t_min)
+        return GRIDS[self.grid](num_steps, self.t_max)
+
+    def loss(
+        self,
+        target: Tensor,
+        condition: Tensor | None = None,
+        k: int = 0,
+        reconstruct=None,
+        seed=None,
+        training: bool = True,
+    ) -> FactorLoss:
+        condition = self.corrupt(condition, seed, training)
+        log_snr = self._draw_log_snr(ops.shape(target)[0], seed)
+        noise = keras.random.normal(ops.shape(target), seed=seed)
+        x_t = diffuse(target, noise, log_snr)
+        v = self._velocity(x_t, log_snr, condition, k, training)
+        loss = ops.mean((v - velocity(target, noise, log_snr)) ** 2)
+        guess = denoised(x_t, v, log_snr)
+        return FactorLoss({"draw": loss}, _calibration(target, guess))
+
+    def _draw_log_snr(self, batch, seed):
+        """Draw normal log-SNRs whose quantiles are spread over the batch."""
+        shift = keras.random.uniform((), seed=seed)
+        ranks = ops.arange(batch, dtype="float32") + shift
+        ranks = ranks / ops.cast(batch, "float32")
+        # The inverse of the normal's distribution function; off the ends,
+        # where it is infinite.
+        ranks = ops.clip(ranks, 1e-5, 1 - 1e-5)
+        normal = 2**0.5 * ops.erfinv(2 * ranks - 1)
+        log_snr = self.log_snr_mean + self.log_snr_std * normal
+        return ops.clip(log_snr, -LOG_SNR_LIMIT, LOG_SNR_LIMIT)
+
+    def _velocity(self, x_t, log_snr, condition, k, training=False):
+        inputs = named_inputs(
+            self.network, k, x=x_t, log_snr=log_snr, condition=condition
+        )
+        return ops.cast(self.network(inputs, training=training), "float32")
+
+    def noise_shapes(
+        self, shape: tuple, num_steps: int = 1, sampler: str | None = None
+    ) -> dict[str, tuple]:
+        shapes = {"start": tuple(shape)}
+        if SAMPLERS[sampler].stochastic:
+            shapes["steps"] = (num_steps, *shape)
+        return shapes
+
+    def sample(
+        self,
+        noise: dict[str, Tensor],
+        condition: Tensor | None = None,
+        k: int = 0,
+        num_steps: int = 8,
+        sampler: str = "dpm_solver_2m",
+    ) -> Tensor:
+        """Draw a whitened band from standard normal noise.
+
+        Args:
+            noise: `"start"`, `(batch, *band)`, and for a stochastic sampler
+                `"steps"`, `(batch, num_steps, *band)`.
+            condition: The whitened coarse band of the same level, or `None`.
+            k: The level, 0 where there is no condition.
+            num_steps: Number of network calls.
+            sampler: One of `keras_wmgm.diffusion.SAMPLERS`.
+        """
+
+        def denoiser(x, log_snr):
+            log_snr = ops.broadcast_to(log_snr, (ops.shape(x)[0],))
+            return denoised(
+                x, self._velocity(x, log_snr, condition, k), log_snr
+            )
+
+        steps = noise.get("steps")
+        if steps is not None:
+            steps = ops.moveaxis(steps, 1, 0)
+        run = SAMPLERS[check_choice("sampler", sampler, SAMPLERS)]
+        return run(denoiser, noise["start"], self.times(num_steps), steps)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "log_snr_mean": self.log_snr_mean,
+            "log_snr_std": self.log_snr_std,
+            "grid": self.grid,
+            "t_max": self.t_max,
+            "t_min": self.t_min,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialize_networks(config, ("network",)))
+
+
+def _calibration(x_0, guess):
+    """Return the std ratio of what a denoiser believes in and the data.
+
+    By the law of total variance, the second moment of the data is that of
+    its expectation plus the expected squared error.
+    """
+    believed = ops.mean(guess**2) + ops.mean((x_0 - guess) ** 2)
+    return ops.sqrt(believed / ops.mean(x_0**2))

@@ -1,0 +1,173 @@
+"""What every factor of p(x) can do."""
+
+from typing import Any
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_wmgm.types import Tensor
+
+
+class FactorLoss(NamedTuple):
+    """What a factor's `loss` gives.
+
+    Attributes:
+        losses: A scalar per network, by the network's role in the factor.
+            Each gives a gradient to its own network only, so that they can be
+            summed.
+        std_ratio: Standard deviation of what the factor draws over that of
+            the data, 1 where it is right.
+    """
+
+    losses: dict[str, Tensor]
+    std_ratio: Tensor
+
+
+class Factor(keras.layers.Layer):
+    """One factor of `p(x) = p(x_L^S) prod_k p(x_H^k | x_L^k)` (WMGM Eq. 17).
+
+    A factor owns its networks, all of them built, and knows how to learn
+    (`loss`) and how to draw (`sample`) a whitened band, alone or given a
+    condition. It knows neither images nor pyramids. To write one, subclass it
+    and give it `networks`, `loss`, `noise_shapes` and `sample`.
+
+    Args:
+        condition_noise: While training, each condition gets noise of a random
+            standard deviation up to this (in whitened units). A detail factor
+            learns on real coarse bands and draws on generated ones, which
+            this brings nearer to each other.
+        **kwargs: Keras's layer arguments (`name`, `trainable`).
+    """
+
+    is_diffusion = False
+    """Whether `num_steps` and `sampler` mean anything to the factor."""
+
+    def __init__(self, condition_noise: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= condition_noise < float("inf"):
+            raise ValueError(
+                "`condition_noise` must be 0 or more. "
+                f"Received: condition_noise={condition_noise!r}"
+            )
+        self.condition_noise = float(condition_noise)
+        # Networks come built; there is nothing left to build. Not through
+        # `build`, which would lock the layer: a critic may join later.
+        self.built = True
+
+    @property
+    def networks(self) -> dict[str, keras.Model]:
+        """The learned networks by role; the one that draws comes first."""
+        raise NotImplementedError
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of `networks`, also of those that are not there yet."""
+        return tuple(self.networks)
+
+    @property
+    def size_multiple(self) -> int:
+        """What a band's height and width must be a multiple of."""
+        network = next(iter(self.networks.values()))
+        return getattr(network, "size_multiple", 1)
+
+    def loss(
+        self,
+        target: Tensor,
+        condition: Tensor | None = None,
+        k: int = 0,
+        reconstruct=None,
+        seed=None,
+        training: bool = True,
+    ) -> FactorLoss:
+        """Return what is to be minimised.
+
+        Args:
+            target: The whitened band, `(batch, height, width, channels)`.
+            condition: The whitened coarse band of the same level, or `None`.
+            k: The level, 0 where there is no condition.
+            reconstruct: Function from a whitened band of this level to the
+                image in [-1, 1] that it completes.
+            seed: A `keras.random.SeedGenerator`.
+            training: Whether networks are in training mode.
+        """
+        raise NotImplementedError
+
+    def noise_shapes(
+        self, shape: tuple, num_steps: int = 1, sampler: str | None = None
+    ) -> dict[str, tuple]:
+        """Return the shapes, without batch, of the noise `sample` takes.
+
+        Args:
+            shape: `(height, width, channels)` of the band.
+            num_steps: Number of network calls.
+            sampler: Name of the sampler.
+        """
+        raise NotImplementedError
+
+    def sample(
+        self,
+        noise: dict[str, Tensor],
+        condition: Tensor | None = None,
+        k: int = 0,
+        num_steps: int = 1,
+        sampler: str | None = None,
+    ) -> Tensor:
+        """Draw a whitened band from standard normal noise."""
+        raise NotImplementedError
+
+    def calls(self, num_steps: int) -> int:
+        """Return how often a network is called per image."""
+        return num_steps if self.is_diffusion else 1
+
+    def corrupt(self, condition, seed, training):
+        """Return the condition with the noise a training step gives it."""
+        if condition is None or not training or not self.condition_noise:
+            return condition
+        shape = (ops.shape(condition)[0], 1, 1, 1)
+        std = keras.random.uniform(shape, 0, self.condition_noise, seed=seed)
+        noise = keras.random.normal(ops.shape(condition), seed=seed)
+        return condition + std * noise
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("dtype")
+        return {**config, "condition_noise": self.condition_noise}
+
+
+def named_inputs(network: keras.Model, k: int, **tensors: Tensor) -> dict:
+    """Return the inputs `network` takes, the scale index among them."""
+    batch = ops.shape(next(iter(tensors.values())))[0]
+    tensors["scale"] = ops.full((batch,), float(k), dtype="float32")
+    return {name: tensors[name] for name in network.input}
+
+
+def deserialize_networks(config: dict, names: tuple[str, ...]) -> dict:
+    """Return `config` with the networks of these names made from theirs."""
+    made = {
+        name: keras.saving.deserialize_keras_object(config[name])
+        for name in names
+        if config.get(name) is not None
+    }
+    return {**config, **made}
+
+
+def check_network(name: str, network: Any, inputs: set[str]) -> keras.Model:
+    """Return `network` if it is a model with at least these named inputs."""
+    named = getattr(network, "input", None) if _is_model(network) else None
+    if not isinstance(named, dict) or not inputs <= set(named):
+        got = sorted(named) if isinstance(named, dict) else repr(network)
+        raise ValueError(
+            f"`{name}` must be a Keras model that takes a dictionary of "
+            f"inputs, {sorted(inputs)} among them. Received: {got}"
+        )
+    return network
+
+
+def _is_model(network):
+    return isinstance(network, keras.Model) and network.built
+
+
+def rms(x: Tensor) -> Tensor:
+    """Return the root of the mean square, in float32."""
+    return ops.sqrt(ops.mean(ops.square(ops.cast(x, "float32"))))

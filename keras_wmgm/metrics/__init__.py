@@ -1,0 +1,3 @@
+"""Measures of generated images."""
+
+from keras_wmgm.metrics.ssim import ssim as ssim

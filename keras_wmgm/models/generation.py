@@ -1,0 +1,338 @@
+"""Drawing: what a `MultiscaleModel` makes of noise."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_wmgm.diffusion.samplers import SAMPLERS
+from keras_wmgm.models.noise import MAX_NOISE_BYTES
+from keras_wmgm.models.noise import NoiseBatches
+from keras_wmgm.models.noise import bytes_per_image
+from keras_wmgm.models.noise import draw
+from keras_wmgm.models.sampler import Sampler
+from keras_wmgm.utils.checks import check_choice
+from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.images import to_pixels
+from keras_wmgm.utils.images import to_uint8
+
+DTYPES = ("uint8", "float32")
+
+
+class Generation:
+    """The part of `MultiscaleModel` that draws."""
+
+    def _init_generation(self):
+        self._samplers = _SamplerCache()
+
+    def generate(
+        self,
+        num_images: int = 1,
+        num_steps: int | tuple[int, ...] = 8,
+        sampler: str = "dpm_solver_2m",
+        batch_size: int = 16,
+        seed: int | None = None,
+        noise: dict[str, np.ndarray] | None = None,
+        start: int = 0,
+        dtype: str = "uint8",
+        verbose: Any = "auto",
+    ) -> np.ndarray:
+        """Draw images (WMGM, Algorithm 2).
+
+        Image i is a function of the seed and of i: neither the batch size,
+        nor the backend (to rounding) changes it.
+
+        Args:
+            num_images: Number of images.
+            num_steps: Network calls of each diffusion factor: one number, or
+                one for each, coarse first, then from the coarsest level on.
+            sampler: One of `keras_wmgm.diffusion.SAMPLERS`.
+            batch_size: Images drawn at once, at most; less where their noise
+                would exceed 64 MiB.
+            seed: Seed of the set; `None` for another every time.
+            noise: What `draw_noise` gives, instead of a seed.
+            start: Index of the first image in the set.
+            dtype: `"uint8"`, or `"float32"` for values in [-1, 1].
+            verbose: As of `keras.Model.predict`.
+
+        Returns:
+            Images, `(num_images, height, width, channels)`.
+
+        Raises:
+            ValueError: For unknown or negative arguments, noise of another
+                shape, and a model without band statistics.
+        """
+        check_choice("dtype", dtype, DTYPES)
+        self._check_adapted("generate")
+        shapes = self.noise_shapes(num_steps, sampler)
+        if noise is not None:
+            num_images = _check_noise(noise, shapes)
+        elif seed is None:
+            seed = np.random.SeedSequence().entropy
+        num_images = check_count("num_images", num_images)
+        start = check_count("start", start, minimum=0)
+        seed = check_count("seed", seed or 0, minimum=0)
+        batch_size = check_count("batch_size", batch_size)
+
+        def draw_batch(indices):
+            if noise is None:
+                return draw(shapes, seed, indices)
+            # The last batch is filled up with images that are cut off again.
+            rows = np.minimum(np.asarray(indices) - start, num_images - 1)
+            return {name: values[rows] for name, values in noise.items()}
+
+        limit = max(1, MAX_NOISE_BYTES // max(bytes_per_image(shapes), 1))
+        batch_size = min(batch_size, num_images, limit)
+        batches = NoiseBatches(draw_batch, num_images, batch_size, start)
+        model = self.sampler(num_steps, sampler)
+        images = model.predict(batches, verbose=verbose)[:num_images]
+        return to_uint8(images) if dtype == "uint8" else np.asarray(images)
+
+    def draw_noise(
+        self,
+        num_images: int,
+        seed: int,
+        start: int = 0,
+        num_steps: int | tuple[int, ...] = 8,
+        sampler: str = "dpm_solver_2m",
+    ) -> dict[str, np.ndarray]:
+        """Return the noise from which `generate` would draw.
+
+        Args:
+            num_images: Number of images.
+            seed: Seed of the set.
+            start: Index of the first image in the set.
+            num_steps: As of `generate`.
+            sampler: As of `generate`.
+
+        Returns:
+            Standard normal float32 arrays by name: `"coarse"`,
+            `"detail_1"`, ..., and `"coarse_steps"`, ... where a stochastic
+            sampler needs noise at every step.
+        """
+        num_images = check_count("num_images", num_images)
+        start = check_count("start", start, minimum=0)
+        seed = check_count("seed", seed, minimum=0)
+        shapes = self.noise_shapes(num_steps, sampler)
+        return draw(shapes, seed, range(start, start + num_images))
+
+    def noise_shapes(
+        self,
+        num_steps: int | tuple[int, ...] = 8,
+        sampler: str = "dpm_solver_2m",
+        size: tuple[int, int] | None = None,
+        levels: int | None = None,
+    ) -> dict[tuple[str, int], dict[str, tuple]]:
+        """Return the shapes of one image's noise.
+
+        Args:
+            num_steps: As of `generate`.
+            sampler: As of `generate`.
+            size: Height and width of the image; the model's by default.
+            levels: Leave the coarse factor out and draw this many levels.
+
+        Returns:
+            `{(name, role): {"start": shape, "steps": shape}}`, without the
+            batch; `role` is 0 for the coarse band and k for a detail.
+        """
+        plan = self._plan(num_steps, sampler)
+        height, width = size or self.image_shape[:2]
+        channels = self.image_shape[-1]
+        shapes = {}
+        if levels is None:
+            levels = self.num_levels
+            band = (height >> levels, width >> levels, channels)
+            shapes["coarse", 0] = self.coarse.noise_shapes(
+                band, **plan["coarse"]
+            )
+        for k in range(levels, 0, -1):
+            name = f"detail_{k}"
+            band = (height >> k, width >> k, 3 * channels)
+            shapes[name, k] = self.details[k - 1].noise_shapes(
+                band, **plan[name]
+            )
+        return shapes
+
+    def _plan(self, num_steps, sampler):
+        """Return `num_steps` and `sampler` by factor, coarse first."""
+        check_choice("sampler", sampler, SAMPLERS)
+        factors = {"coarse": self.coarse}
+        for k in range(self.num_levels, 0, -1):
+            factors[f"detail_{k}"] = self.details[k - 1]
+        diffusions = [n for n, f in factors.items() if f.is_diffusion]
+        if isinstance(num_steps, (tuple, list)):
+            if len(num_steps) != len(diffusions):
+                raise ValueError(
+                    "`num_steps` must be one number, or one for each "
+                    f"diffusion factor: {', '.join(diffusions)}. "
+                    f"Received: num_steps={num_steps!r}"
+                )
+            steps = dict(zip(diffusions, num_steps, strict=True))
+        else:
+            steps = dict.fromkeys(diffusions, num_steps)
+        return {
+            name: {
+                "num_steps": check_count("num_steps", steps.get(name, 1)),
+                "sampler": sampler,
+            }
+            for name in factors
+        }
+
+    def network_calls(self, num_steps: int | tuple[int, ...] = 8) -> int:
+        """Return how often a network is called for one image."""
+        plan = self._plan(num_steps, "ddim")
+        calls = self.coarse.calls(plan["coarse"]["num_steps"])
+        for k, factor in enumerate(self.details, start=1):
+            calls += factor.calls(plan[f"detail_{k}"]["num_steps"])
+        return calls
+
+    def sampler(
+        self,
+        num_steps: int | tuple[int, ...] = 8,
+        sampler: str = "dpm_solver_2m",
+        levels: int | None = None,
+    ) -> Sampler:
+        """Return the Keras model from noise to images in [-1, 1].
+
+        Its input is what `draw_noise` gives; `generate` and `upscale` call
+        its `predict`. It shares the networks, and is made once for each set
+        of arguments.
+
+        Args:
+            num_steps: As of `generate`.
+            sampler: As of `generate`.
+            levels: Start from `"thumbnail"`, an image in [-1, 1], and draw
+                this many levels.
+        """
+        steps = tuple(np.atleast_1d(num_steps).tolist())
+        key = (steps, sampler, levels)
+        cache = self._samplers.made
+        if key not in cache:
+            plan = self._plan(num_steps, sampler)
+            coarse = self.coarse if levels is None else None
+            details = self.details[:levels]
+            cache[key] = Sampler(self.pyramid, coarse, details, plan)
+        return cache[key]
+
+    def upscale(
+        self,
+        images: np.ndarray,
+        factor: int = 2,
+        seed: int | None = None,
+        num_steps: int | tuple[int, ...] = 8,
+        sampler: str = "dpm_solver_2m",
+        batch_size: int = 16,
+        dtype: str = "uint8",
+        verbose: Any = "auto",
+    ) -> np.ndarray:
+        """Give images plausible detail at 2, 4 or 8 times their size.
+
+        The images are read as block means: a pixel is 2^-m x_L^m of the
+        result, for a factor of 2^m, and the m finest detail factors draw
+        upon it. Averaging the result's blocks gives the images back (up to
+        rounding, and clipping where detail leaves [-1, 1]).
+
+        A model has learned details for images of its own size. Others are
+        extrapolation: the better, the more the images look like its training
+        images reduced by the factor.
+
+        Args:
+            images: `(num_images, height, width, channels)`, uint8 or floats
+                in [-1, 1], of any size: they are padded at the edge to what
+                the networks take, and the result is cropped.
+            factor: 2, 4 or 8, at most 2^S.
+            seed: Seed of the detail; `None` for another every time.
+            num_steps: As of `generate`.
+            sampler: As of `generate`.
+            batch_size: As of `generate`.
+            dtype: As of `generate`.
+            verbose: As of `generate`.
+
+        Returns:
+            Images, `(num_images, factor * height, factor * width, channels)`.
+        """
+        check_choice("dtype", dtype, DTYPES)
+        levels = self._check_upscale(images, factor)
+        pixels = to_pixels(images)
+        padded = _pad(pixels, self._upscale_multiple(levels))
+        size = [factor * s for s in padded.shape[1:3]]
+        shapes = self.noise_shapes(num_steps, sampler, size, levels)
+        if seed is None:
+            seed = np.random.SeedSequence().entropy
+        seed = check_count("seed", seed, minimum=0)
+        last = len(padded) - 1
+
+        def draw_batch(indices):
+            rows = np.minimum(indices, last)
+            noise = draw(shapes, seed, indices)
+            return {"thumbnail": padded[rows], **noise}
+
+        limit = max(1, MAX_NOISE_BYTES // bytes_per_image(shapes))
+        batch_size = check_count("batch_size", batch_size)
+        batch_size = min(batch_size, len(padded), limit)
+        batches = NoiseBatches(draw_batch, len(padded), batch_size)
+        model = self.sampler(num_steps, sampler, levels)
+        large = model.predict(batches, verbose=verbose)[: len(padded)]
+        height, width = (factor * s for s in pixels.shape[1:3])
+        large = np.asarray(large)[:, :height, :width]
+        return to_uint8(large) if dtype == "uint8" else large
+
+    def _check_upscale(self, images, factor):
+        """Return the number of levels that `factor` means."""
+        self._check_adapted("upscale")
+        fits = [2**k for k in range(1, self.num_levels + 1) if k <= 3]
+        if factor not in fits:
+            raise ValueError(
+                f"`factor` must be one of {fits or 'none'} for a model of "
+                f"{self.num_levels} levels. Received: factor={factor!r}"
+            )
+        shape = np.shape(images)
+        if (
+            len(shape) != 4
+            or not all(shape)
+            or (shape[-1] != self.image_shape[-1])
+        ):
+            raise ValueError(
+                "`images` must be of shape (num_images, height, width, "
+                f"{self.image_shape[-1]}). Received: shape={shape}"
+            )
+        return int(factor).bit_length() - 1
+
+    def _upscale_multiple(self, levels):
+        """Return what a thumbnail's size must be a multiple of."""
+        multiples = [
+            self.details[k - 1].size_multiple >> (levels - k)
+            for k in range(1, levels + 1)
+        ]
+        return max(1, *multiples)
+
+
+class _SamplerCache:
+    """Samplers by their arguments, where Keras does not track them."""
+
+    def __init__(self):
+        self.made = {}
+
+
+def _check_noise(noise, shapes):
+    """Return how many images the noise is for, or refuse it."""
+    wanted = {}
+    for (name, _), shape in shapes.items():
+        wanted[name] = shape["start"]
+        if "steps" in shape:
+            wanted[f"{name}_steps"] = shape["steps"]
+    given = {name: np.shape(values) for name, values in noise.items()}
+    counts = {shape[0] for shape in given.values() if shape}
+    fits = set(given) == set(wanted) and len(counts) == 1
+    if not fits or any(given[n][1:] != tuple(s) for n, s in wanted.items()):
+        raise ValueError(
+            "`noise` must be what `draw_noise` gives for the same `num_steps` "
+            f"and `sampler`: per image {wanted}. Received: {given}"
+        )
+    return counts.pop()
+
+
+def _pad(images, multiple):
+    """Repeat the edge until height and width are multiples."""
+    rest = [-size % multiple for size in images.shape[1:3]]
+    widths = ((0, 0), (0, rest[0]), (0, rest[1]), (0, 0))
+    return np.pad(images, widths, mode="edge")

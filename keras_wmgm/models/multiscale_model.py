@@ -1,0 +1,228 @@
+"""The one multi-scale model class."""
+
+from typing import Any
+
+import keras
+
+from keras_wmgm.factors.factor import Factor
+from keras_wmgm.models.generation import Generation
+from keras_wmgm.models.learning import Learning
+from keras_wmgm.models.wavelet_pyramid import WaveletPyramid
+from keras_wmgm.types import Tensor
+from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.images import as_pixels
+from keras_wmgm.utils.serialization import register
+
+
+@register
+class MultiscaleModel(Learning, Generation, keras.Model):
+    """A generative model of images, factorised over their Haar pyramid.
+
+        p(x) = p(x_L^S) prod_{k=S..1} p(x_H^k | x_L^k)      (WMGM, Eq. 17)
+
+    Each factor on the right is learned and drawn by one `Factor`, of any
+    kind. One detail factor may serve all levels, or each level has its own.
+    Calling the model on images gives their whitened bands; `generate` draws
+    new ones.
+
+    Args:
+        image_shape: `(height, width, channels)`; 2^S must divide height and
+            width.
+        num_levels: The number of levels S; 0 for a model of the pixels.
+        coarse: The factor of `x_L^S`, without a condition.
+        details: One factor for all levels, or a list of S factors, that of
+            the finest level (k = 1) first; `None` where S is 0.
+        seed: Seed of all that is drawn in training.
+        **kwargs: Keras's model arguments (`name`).
+
+    Raises:
+        ValueError: If sizes, counts or factors do not fit each other.
+
+    Example:
+
+    A conditional GAN for the fine details and diffusion for the rest:
+
+    >>> from keras_wmgm import factors, networks
+    >>> size = {"filters": (8, 16)}
+    >>> model = keras_wmgm.MultiscaleModel(
+    ...     image_shape=(32, 32, 3),
+    ...     num_levels=2,
+    ...     coarse=factors.DiffusionFactor(
+    ...         networks.ScoreUNet(3, num_blocks=1, **size)),
+    ...     details=[
+    ...         factors.AdversarialFactor(
+    ...             networks.DetailUNet(3, **size),
+    ...             networks.DetailCritic(12, **size)),
+    ...         factors.DiffusionFactor(networks.ScoreUNet(
+    ...             9, condition_channels=3, num_blocks=1, **size))])
+    >>> sorted(model.networks)
+    ['coarse', 'critic_1', 'detail_1', 'detail_2']
+    >>> model.adapt(np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 3)))
+    >>> model.generate(2, num_steps=2, seed=0, verbose=0).shape
+    (2, 32, 32, 3)
+
+    Reference:
+        Xiao et al., "Multi-scale Generative Modeling for Fast Sampling"
+        ([arXiv:2411.09356](https://arxiv.org/abs/2411.09356)).
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        num_levels: int,
+        coarse: Factor,
+        details: Factor | list[Factor] | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.pyramid = WaveletPyramid(image_shape, num_levels, name="pyramid")
+        self.image_shape = self.pyramid.image_shape
+        self.num_levels = self.pyramid.num_levels
+        self.seed = check_count("seed", seed, minimum=0)
+        self.coarse = _check_factor("coarse", coarse)
+        shared = self.num_levels > 0 and isinstance(details, Factor)
+        self.shares_details = shared
+        self.detail_factors = _check_details(details, self.num_levels)
+        self._check_bands()
+        self._init_learning(self.seed)
+        self._init_generation()
+        self.build((None, *self.image_shape))
+
+    def build(self, input_shape):
+        """Nothing is left to build; factors and pyramid come built."""
+
+    # The parts
+
+    @property
+    def details(self) -> list[Factor]:
+        """The detail factor of each level, that of k = 1 first."""
+        if self.shares_details:
+            return list(self.detail_factors) * self.num_levels
+        return list(self.detail_factors)
+
+    @property
+    def factors(self) -> dict[str, Factor]:
+        """The factors by name, coarse first: `"coarse"`, `"detail"`, or
+        `"detail_1"`, ... where not shared."""
+        names = self._detail_names()
+        named = zip(names, self.detail_factors, strict=True)
+        return {"coarse": self.coarse, **dict(named)}
+
+    def _detail_names(self):
+        if self.shares_details:
+            return ["detail"]
+        return [f"detail_{k + 1}" for k in range(len(self.detail_factors))]
+
+    @property
+    def networks(self) -> dict[str, keras.Model]:
+        """The learned networks by role: `"coarse"`, `"detail"`, `"critic"`;
+        `"detail_1"`, `"critic_1"`, ... where not shared."""
+        return {
+            self._role(name, role): network
+            for name, factor in self.factors.items()
+            for role, network in factor.networks.items()
+        }
+
+    def _roles_of(self, name):
+        factor = self.factors[name]
+        return {self._role(name, role): role for role in factor.roles}
+
+    @staticmethod
+    def _role(name, role):
+        """Return a network's role in the model from that in its factor."""
+        if role == "draw":
+            return name
+        level = name.removeprefix("detail")
+        return role + ("_coarse" if name == "coarse" else level)
+
+    def _band_shape(self, k, channels=None):
+        height, width, own = self.image_shape
+        return (height >> k, width >> k, channels or own)
+
+    def _check_bands(self):
+        """Refuse bands whose size a network's strides do not divide."""
+        levels = [("coarse", self.coarse, self.num_levels)]
+        for k, factor in enumerate(self.details, start=1):
+            levels.append((f"level {k}'s detail", factor, k))
+        for name, factor, k in levels:
+            height, width, _ = self._band_shape(k)
+            multiple = factor.size_multiple
+            if height % multiple or width % multiple or not height * width:
+                raise ValueError(
+                    f"The {name} network needs a height and a width that are "
+                    f"multiples of {multiple}; use fewer levels, or a network "
+                    f"with fewer. Received: a band of {height}x{width} from "
+                    f"image_shape={self.image_shape} at level {k}"
+                )
+
+    # Statistics
+
+    @property
+    def adapted(self) -> bool:
+        """Whether the band statistics have been found or loaded."""
+        return self.pyramid.adapted
+
+    def adapt(self, data: Any, batch_size: int = 64) -> None:
+        """Find the statistics of every band; see `WaveletPyramid.adapt`.
+
+        `fit` does this by itself where it has not been done and the data can
+        be read twice.
+        """
+        self.pyramid.adapt(data, batch_size)
+
+    def call(self, images: Tensor):
+        return self.pyramid.analyze(as_pixels(images))
+
+    # Saving
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        details = [serialize(factor) for factor in self.detail_factors]
+        if self.shares_details:
+            details = details[0]
+        return {
+            "name": self.name,
+            "image_shape": self.image_shape,
+            "num_levels": self.num_levels,
+            "coarse": serialize(self.coarse),
+            "details": details or None,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        deserialize = keras.saving.deserialize_keras_object
+        config = dict(config)
+        for key in ("coarse", "details"):
+            if config.get(key) is not None:
+                config[key] = deserialize(config[key])
+        return cls(**config)
+
+
+def _check_factor(name, factor):
+    if not isinstance(factor, Factor):
+        raise ValueError(
+            f"`{name}` must be a `keras_wmgm.factors.Factor`. "
+            f"Received: {name}={factor!r}"
+        )
+    return factor
+
+
+def _check_details(details, num_levels):
+    """Return the distinct detail factors as a list."""
+    if isinstance(details, Factor) and num_levels:
+        return [details]
+    given = [] if details is None else details
+    if not isinstance(given, (list, tuple)) or len(given) != num_levels:
+        raise ValueError(
+            f"`details` must be one factor for all levels or a list of "
+            f"{num_levels} factors, that of the finest level first. "
+            f"Received: details={details!r}"
+        )
+    if len({id(factor) for factor in given}) != len(given):
+        raise ValueError(
+            "A factor must not stand twice in `details`: give one factor for "
+            f"all levels, or one for each. Received: details={details!r}"
+        )
+    return [_check_factor("details", factor) for factor in given]

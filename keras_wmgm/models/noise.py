@@ -1,0 +1,92 @@
+"""The noise a sampler starts from, drawn by NumPy image by image."""
+
+import keras
+import numpy as np
+
+MAX_NOISE_BYTES = 64 * 2**20
+"""No more noise than this exists at once, if a batch can be cut to it."""
+
+
+def image_noise(
+    seed: int, image: int, role: int, shape: tuple, step: int = 0
+) -> np.ndarray:
+    """Return standard normal float32 noise, a function of its arguments.
+
+    Neither the batch, nor the backend, nor where a run was interrupted has a
+    part in it, so none of them changes a picture.
+
+    Args:
+        seed: Seed of the whole set.
+        image: Index of the image in the set.
+        role: 0 for the coarse band, k for the details of level k.
+        shape: Shape of the noise.
+        step: 0 for what a sampler starts from, n for its n-th step.
+    """
+    rng = np.random.default_rng((seed, image, role, step))
+    return rng.standard_normal(shape, dtype="float32")
+
+
+def draw(shapes: dict, seed: int, indices) -> dict[str, np.ndarray]:
+    """Return the noise of the images of these indices.
+
+    Args:
+        shapes: `{(name, role): {"start": shape, "steps": shape}}`, as of
+            `MultiscaleModel.noise_shapes`.
+        seed: Seed of the whole set.
+        indices: Indices of the images in the set.
+
+    Returns:
+        A dictionary of arrays: `name`, and `name_steps` where a stochastic
+        sampler needs noise at every step.
+    """
+    noise = {}
+    for (name, role), shape in shapes.items():
+        noise[name] = np.stack(
+            [image_noise(seed, i, role, shape["start"]) for i in indices]
+        )
+        if "steps" in shape:
+            num_steps, *step = shape["steps"]
+            noise[f"{name}_steps"] = np.stack(
+                [
+                    [
+                        image_noise(seed, i, role, tuple(step), n + 1)
+                        for n in range(num_steps)
+                    ]
+                    for i in indices
+                ]
+            )
+    return noise
+
+
+def bytes_per_image(shapes: dict) -> int:
+    """Return how many bytes of noise one image takes."""
+    sizes = [np.prod(s) for shape in shapes.values() for s in shape.values()]
+    return int(4 * sum(sizes))
+
+
+class NoiseBatches(keras.utils.PyDataset):
+    """Batches of noise, drawn when they are asked for.
+
+    The last batch is filled up with the images that would come next, so that
+    all are of one size and nothing is compiled twice.
+
+    Args:
+        draw: Function from a range of image indices to a batch of noise.
+        num_images: Number of images.
+        batch_size: Images per batch.
+        start: Index of the first image.
+    """
+
+    def __init__(self, draw, num_images: int, batch_size: int, start: int = 0):
+        super().__init__()
+        self.draw = draw
+        self.batch_size = batch_size
+        self.start = start
+        self.num = -(-num_images // batch_size)
+
+    def __len__(self):
+        return self.num
+
+    def __getitem__(self, index):
+        first = self.start + index * self.batch_size
+        return (self.draw(range(first, first + self.batch_size)),)

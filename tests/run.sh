@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The whole suite: style, then the tests once per backend.
+# Arguments go to pytest: `bash tests/run.sh --slow -k haar`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ruff check .
+ruff format --check .
+for backend in tensorflow jax torch; do
+  echo "== KERAS_BACKEND=$backend"
+  KERAS_BACKEND=$backend OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 \
+    python -m pytest "$@"
+done
