@@ -238,6 +238,11 @@ class Learning:
             layer.trainable = False
         return before
 
+    @property
+    def averaged(self) -> bool:
+        """Whether the networks hold the averages of their weights."""
+        return self._training.averaged
+
     def use_average(self, averaged: bool) -> None:
         """Put the averaged weights into the networks, or the raw ones back.
 

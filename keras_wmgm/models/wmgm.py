@@ -7,6 +7,7 @@ from keras_wmgm.models.multiscale_model import MultiscaleModel
 from keras_wmgm.networks.detail_critic import DetailCritic
 from keras_wmgm.networks.detail_unet import DetailUNet
 from keras_wmgm.networks.score_unet import ScoreUNet
+from keras_wmgm.presets.registry import presets_of
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.serialization import register
@@ -42,6 +43,8 @@ class WMGM(MultiscaleModel):
         Xiao et al., "Multi-scale Generative Modeling for Fast Sampling"
         ([arXiv:2411.09356](https://arxiv.org/abs/2411.09356)).
     """
+
+    presets = presets_of("WMGM")
 
     def __init__(
         self,

@@ -1,0 +1,4 @@
+"""Callbacks for `fit`, beside Keras's own."""
+
+from keras_wmgm.callbacks.run_folder import RunFolder as RunFolder
+from keras_wmgm.callbacks.run_folder import load_run as load_run

@@ -1,0 +1,86 @@
+"""A folder from which a training run goes on as if it had not stopped."""
+
+import os
+from pathlib import Path
+
+import keras
+
+RUN_FILE = "run.keras"
+
+
+class RunFolder(keras.callbacks.Callback):
+    """Keep all that a training run needs to go on, epoch by epoch.
+
+    `run.keras` holds raw and averaged weights, critics, optimizers, random
+    states and the number of epochs done, in Keras's own format. It is written
+    under another name and renamed, so a run killed at any moment leaves the
+    last whole one. `load_run` gives the model back.
+
+    With an array or an `ImageBatches` the order of the images is a function
+    of seed and epoch, and the resumed run does what the unbroken one would
+    have done.
+
+    Args:
+        folder: Where to; made if it is not there.
+        every: Epochs between two saves; the last epoch is saved too.
+
+    Example:
+
+    ```python
+    run = keras_wmgm.callbacks.RunFolder("runs/cats")
+    model.fit(images, epochs=100, callbacks=[run])
+    # Killed? Go on:
+    model = keras_wmgm.callbacks.load_run("runs/cats")
+    model.fit(
+        images,
+        initial_epoch=model.epochs_trained,
+        epochs=100,
+        callbacks=[keras_wmgm.callbacks.RunFolder("runs/cats")],
+    )
+    ```
+    """
+
+    def __init__(self, folder: str | os.PathLike, every: int = 1):
+        super().__init__()
+        self.folder = Path(folder)
+        self.every = every
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self._save(epoch + 1)
+
+    def on_train_end(self, logs=None):
+        if self.model.epochs_trained % self.every:
+            self._save(self.model.epochs_trained)
+
+    def _save(self, epochs):
+        # Before the counting callback of `fit`, which comes last.
+        self.model.epochs_trained = epochs
+        temporary = self.folder / f".new.{RUN_FILE}"
+        self.model.save(temporary)
+        os.replace(temporary, self.folder / RUN_FILE)
+
+
+def load_run(folder: str | os.PathLike) -> keras.Model:
+    """Return the compiled model of a run folder, as it was when it was saved.
+
+    Args:
+        folder: What `RunFolder` was given.
+
+    Raises:
+        FileNotFoundError: If there is no run in the folder.
+        ValueError: If its file cannot be read.
+    """
+    path = Path(folder) / RUN_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"A run folder has a {RUN_FILE}, and there is none. "
+            f"Received: {folder}"
+        )
+    try:
+        return keras.saving.load_model(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"The run cannot be read: {error}. Received: {path}"
+        ) from error

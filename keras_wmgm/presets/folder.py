@@ -1,0 +1,270 @@
+"""A preset folder: what draws, and what is needed to train it further.
+
+    config.json         the model's configuration, the critic's included
+    metadata.json       versions, class, parameters, sha256 of the weights
+    model.weights.h5    the networks that draw (averaged) and the band
+                        statistics; no critic, no optimizer
+
+The files are Keras's own, so `keras.saving.load_model(folder)` opens it too.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from keras_wmgm.utils.checks import check_choice
+from keras_wmgm.version import __version__
+
+CONFIG, METADATA = "config.json", "metadata.json"
+WEIGHTS = "model.weights.h5"
+FILES = (CONFIG, METADATA, WEIGHTS)
+DTYPES = (None, "float32", "float16")
+
+
+def save_folder(
+    model: keras.Model,
+    folder: str | os.PathLike,
+    dtype: str | None = None,
+    metadata: dict | None = None,
+) -> None:
+    """Write a model as a preset folder.
+
+    Every file is written under another name and then renamed, the
+    configuration last, so an interruption leaves no half of a preset.
+
+    Args:
+        model: A `MultiscaleModel` with band statistics.
+        folder: Where to; made if it is not there. A preset that is there
+            already is replaced; a folder of anything else is refused.
+        dtype: `"float16"` to store the networks in half the bytes.
+        metadata: More to say in `metadata.json`.
+
+    Raises:
+        FileExistsError: If the folder holds other things.
+        ValueError: For an unknown dtype, or weights float16 cannot hold.
+    """
+    check_choice("dtype", dtype, DTYPES)
+    folder = Path(folder)
+    _check_free(folder)
+    config = preset_config(model)
+    twin = keras.saving.deserialize_keras_object(config)
+    _copy_weights(model, twin)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / WEIGHTS, lambda path: _save_weights(twin, path, dtype))
+    facts = {
+        "keras_wmgm_version": __version__,
+        "keras_version": keras.__version__,
+        "class": type(model).__name__,
+        "parameters": count_parameters(twin),
+        "sha256": {WEIGHTS: sha256(folder / WEIGHTS)},
+        **(metadata or {}),
+    }
+    for name, content in ((METADATA, facts), (CONFIG, config)):
+        text = json.dumps(content, indent=1) + "\n"
+        _write(folder / name, lambda path, text=text: path.write_text(text))
+
+
+def preset_config(model: keras.Model) -> dict:
+    """Return the configuration of what draws, with critics described only."""
+    config = keras.saving.serialize_keras_object(model)
+    config = json.loads(json.dumps(config))
+    config.pop("compile_config", None)
+    return _set_everywhere(config, "build_critic", False)
+
+
+def _set_everywhere(config, key, value):
+    """Set a key wherever a nested configuration has it."""
+    if isinstance(config, dict):
+        return {
+            k: value if k == key else _set_everywhere(v, key, value)
+            for k, v in config.items()
+        }
+    if isinstance(config, list):
+        return [_set_everywhere(item, key, value) for item in config]
+    return config
+
+
+def _copy_weights(model, twin):
+    """Copy averaged weights and statistics, and leave `model` as it was."""
+    averaged = model.averaged
+    model.use_average(True)
+    for role, network in twin.networks.items():
+        network.set_weights(model.networks[role].get_weights())
+    twin.pyramid.set_weights(model.pyramid.get_weights())
+    model.use_average(averaged)
+
+
+def _check_free(folder):
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(
+            f"A preset is a folder, and there is a file of that name. "
+            f"Received: {folder}"
+        )
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / CONFIG).exists():
+            raise FileExistsError(
+                "The folder is not empty and holds no preset that could be "
+                f"replaced; choose another. Received: {folder}"
+            )
+
+
+def _write(path, write):
+    """Write under a temporary name, and rename."""
+    # Keras insists on the ending of a weights file.
+    temporary = path.with_name(f".new.{path.name}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _save_weights(model, path, dtype):
+    model.save_weights(path)
+    if dtype == "float16":
+        full = path.with_name(f".full{path.name}")
+        os.replace(path, full)
+        try:
+            _halve(full, path)
+        finally:
+            full.unlink()
+
+
+def _halve(source, target):
+    """Copy an h5 file with its networks in float16.
+
+    The band statistics, a few numbers, stay as they are.
+    """
+    with h5py.File(source) as old, h5py.File(target, "w") as new:
+
+        def copy(name, item):
+            if not isinstance(item, h5py.Dataset):
+                new.require_group(name).attrs.update(item.attrs)
+                return
+            values = item[()]
+            halved = values.dtype == np.float32 and "pyramid" not in name
+            if halved:
+                values = _to_float16(name, values)
+            new.create_dataset(name, data=values).attrs.update(item.attrs)
+
+        new.attrs.update(old.attrs)
+        old.visititems(copy)
+
+
+def _to_float16(name, values):
+    half = values.astype("float16")
+    if not np.isfinite(half).all():
+        raise ValueError(
+            "float16 cannot hold these weights, save them as they are "
+            f"(dtype=None). Received: {name} up to {np.abs(values).max()}"
+        )
+    return half
+
+
+def load_folder(
+    folder: str | os.PathLike, load_weights: bool = True
+) -> keras.Model:
+    """Make the model of a preset folder.
+
+    Args:
+        folder: A preset folder.
+        load_weights: Whether its weights are loaded.
+
+    Raises:
+        FileNotFoundError: If there is no folder, or no preset in it.
+        ValueError: If a file is not what it should be.
+    """
+    folder = Path(folder)
+    config = _read_json(folder, CONFIG)
+    model = _deserialize(config, folder)
+    if load_weights:
+        _check_sum(folder)
+        _load_weights(model, folder / WEIGHTS)
+    return model
+
+
+def _read_json(folder, name):
+    path = folder / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"A preset folder has a {name}, and there is none. "
+            f"Received: {folder}"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is not readable as JSON ({error}); get the preset anew. "
+            f"Received: {path}"
+        ) from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{name} must hold an object. Received: {path}")
+    return content
+
+
+def _deserialize(config, folder):
+    name = str(config.get("registered_name", ""))
+    if not name.startswith("keras_wmgm>"):
+        raise ValueError(
+            "The folder holds a model of another library: `registered_name` "
+            f"must begin with 'keras_wmgm>'. Received: {name!r} in {folder}"
+        )
+    try:
+        return keras.saving.deserialize_keras_object(config)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{CONFIG} describes no model this version of keras_wmgm can "
+            f"make: {_first_line(error)}. Received: {folder}"
+        ) from error
+
+
+def _check_sum(folder):
+    """Refuse weights that are not those the metadata were written for."""
+    expected = _read_json(folder, METADATA).get("sha256", {}).get(WEIGHTS)
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The preset has no {WEIGHTS}; `load_weights=False` makes the "
+            f"model without. Received: {folder}"
+        )
+    actual = sha256(path)
+    if expected and actual != expected:
+        raise ValueError(
+            f"{WEIGHTS} is damaged or not this preset's: its sha256 must be "
+            f"{expected}. Received: {actual} of {path}"
+        )
+
+
+def _load_weights(model, path):
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"The weights do not fit the configuration beside them: "
+            f"{_first_line(error)}. Received: {path}"
+        ) from error
+
+
+def _first_line(error: Any) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Return the number of trainable parameters of what draws."""
+    return sum(
+        int(np.prod(variable.shape))
+        for network in model.networks.values()
+        for variable in network.trainable_variables
+    )
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
