@@ -58,7 +58,7 @@ class WMGM(MultiscaleModel):
         channels = check_counts("image_shape", image_shape, min_length=3)[-1]
         check_count("num_levels", num_levels)
         if coarse is None:
-            coarse = DiffusionFactor(ScoreUNet(channels))
+            coarse = DiffusionFactor(ScoreUNet(channels, attention_levels=(1,)))
         if details is None:
             details = AdversarialFactor(
                 DetailUNet(channels, num_scales=num_levels),
