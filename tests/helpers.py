@@ -40,7 +40,7 @@ def to_numpy(x):
     return ops.convert_to_numpy(ops.cast(x, "float32"))
 
 
-def run_layer_test(make, *inputs, half_dtype="bfloat16", half_tolerance=0.05):
+def run_layer_test(make, *inputs, half_dtype="bfloat16", half_tolerance=0.02):
     """Check what has to hold for every layer and network.
 
     Args:

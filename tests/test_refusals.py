@@ -203,3 +203,12 @@ def test_log_snr_grid_ends_between_zero_and_its_start(t_min):
 def test_grids_fall_to_zero_or_above(name, grid, text):
     sample = diffusion.SAMPLERS[name]
     refused(lambda: sample(lambda x, level: x, np.ones((1, 2)), grid), text)
+
+
+@pytest.mark.parametrize("first, second", [(None, 1), (1, None)])
+def test_a_block_is_called_as_it_was_built(first, second):
+    block, x, embedding = layers.ResidualBlock(4), np.ones((1, 4, 4, 4)), {}
+    for key in (first, second):
+        embedding[key] = [np.ones((1, 8))] if key else []
+    block(x, *embedding[first])
+    refused(partial(block, x, *embedding[second]), "must be called so")

@@ -2,3 +2,4 @@
 
 from keras_wmgm.callbacks.run_folder import RunFolder as RunFolder
 from keras_wmgm.callbacks.run_folder import load_run as load_run
+from keras_wmgm.callbacks.sample_grid import SampleGrid as SampleGrid

@@ -168,7 +168,14 @@ class ResidualBlock(keras.layers.Layer):
         return self.norm_shortcut(self.shortcut(x))
 
     def _modulate(self, h, embedding):
-        if self.modulation is None:
+        if (embedding is None) != (self.modulation is None):
+            built = "without" if self.modulation is None else "with"
+            raise ValueError(
+                f"This ResidualBlock was built {built} an embedding and must "
+                "be called so. Received: an embedding of "
+                f"{getattr(embedding, 'shape', None)}"
+            )
+        if embedding is None:
             return h
         change = self.modulation(ops.silu(embedding))
         scale, shift = ops.split(change[:, None, None, :], 2, axis=-1)

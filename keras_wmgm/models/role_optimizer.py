@@ -87,6 +87,17 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
     def finalize_variable_values(self, var_list):
         pass
 
+    # The optimizers of the roles save themselves; Keras would have their
+    # variables in the file a second time.
+
+    def save_own_variables(self, store):
+        for i, variable in enumerate(self._variables):
+            store[str(i)] = keras.ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store):
+        for i, variable in enumerate(self._variables):
+            variable.assign(store[str(i)])
+
 
 def swap_average(optimizer: keras.optimizers.Optimizer) -> None:
     """Exchange an optimizer's variables and their moving average.

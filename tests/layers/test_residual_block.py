@@ -110,12 +110,11 @@ def test_normalize_shortcut_normalises_it():
     np.testing.assert_allclose(y.std(axis=(1, 2)), 1, 0, 0.05)
 
 
-@pytest.mark.parametrize("size, out", [(4, 2), (5, 3), (1, 1)])
-def test_strides_round_sizes_up(size, out):
+def test_strides_round_sizes_up():
     block = ResidualBlock(2, strides=2)
-    shape = (1, size, size, 2)
-    assert tuple(block(np.ones(shape)).shape) == (1, out, out, 2)
-    assert block.compute_output_shape(shape) == (1, out, out, 2)
+    y = block(np.ones((1, 5, 4, 2)))
+    assert tuple(y.shape) == (1, 3, 2, 2)
+    assert block.compute_output_shape((1, 5, 1, 2)) == (1, 3, 1, 2)
 
 
 def test_dropout_is_at_work_in_training_only():

@@ -1,0 +1,64 @@
+"""A picture of what the model draws, every so often."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.files import image_grid
+from keras_wmgm.utils.files import save_image
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Draw a grid of images with the averaged weights, every few epochs.
+
+    The noise is the same every time, so one sees the same pictures become
+    better. Training is not touched: its weights are back before it goes on.
+
+    Args:
+        folder: Where `epoch_0010.png`, ... are written.
+        every: Epochs between two grids.
+        num_images: Images in a grid.
+        num_steps: As of `generate`.
+        seed: Seed of the noise.
+
+    Example:
+
+    ```python
+    grid = keras_wmgm.callbacks.SampleGrid("runs/cats/samples", every=10)
+    model.fit(images, epochs=100, callbacks=[grid])
+    ```
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        every: int = 1,
+        num_images: int = 16,
+        num_steps: int | tuple[int, ...] = 8,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.folder = Path(folder)
+        self.every = check_count("every", every)
+        self.num_images = check_count("num_images", num_images)
+        self.num_steps = num_steps
+        self.seed = seed
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self.draw(self.folder / f"epoch_{epoch + 1:04d}.png")
+
+    def draw(self, path: str | os.PathLike) -> None:
+        """Write a grid to a file."""
+        averaged = self.model.averaged
+        self.model.use_average(True)
+        try:
+            images = self.model.generate(
+                self.num_images, self.num_steps, seed=self.seed, verbose=0
+            )
+        finally:
+            self.model.use_average(averaged)
+        save_image(image_grid(images), path)

@@ -1,0 +1,51 @@
+"""Images in files, written so that no half of one is ever left."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def save_image(image: np.ndarray, path: str | os.PathLike) -> None:
+    """Write a uint8 image under another name, and rename it.
+
+    Args:
+        image: `(height, width, channels)`, one or three channels.
+        path: Where to; the ending chooses the format.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".new.{path.name}")
+    try:
+        pixels = image[..., 0] if image.shape[-1] == 1 else image
+        Image.fromarray(pixels).save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Lay images out in rows, on white where the last row is not full.
+
+    Args:
+        images: uint8, `(num_images, height, width, channels)`.
+        columns: Images per row; a square by default.
+
+    Returns:
+        One image, `(rows * height, columns * width, channels)`.
+
+    Example:
+
+    >>> from keras_wmgm.utils.files import image_grid
+    >>> image_grid(np.zeros((6, 8, 8, 3), "uint8")).shape
+    (16, 24, 3)
+    """
+    count, height, width, channels = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    cells = np.full((rows * columns, height, width, channels), 255, "uint8")
+    cells[:count] = images
+    cells = cells.reshape(rows, columns, height, width, channels)
+    cells = cells.transpose(0, 2, 1, 3, 4)
+    return cells.reshape(rows * height, columns * width, channels)
