@@ -1,9 +1,12 @@
 """A folder from which a training run goes on as if it had not stopped."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import keras
+
+from keras_wmgm.utils.checks import check_count
 
 RUN_FILE = "run.keras"
 
@@ -24,6 +27,9 @@ class RunFolder(keras.callbacks.Callback):
         folder: Where to; made if it is not there.
         every: Epochs between two saves; the last epoch is saved too.
 
+    Raises:
+        ValueError: If `every` is not a positive whole number.
+
     Example:
 
     ```python
@@ -43,7 +49,7 @@ class RunFolder(keras.callbacks.Callback):
     def __init__(self, folder: str | os.PathLike, every: int = 1):
         super().__init__()
         self.folder = Path(folder)
-        self.every = every
+        self.every = check_count("every", every)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -65,6 +71,9 @@ class RunFolder(keras.callbacks.Callback):
 def load_run(folder: str | os.PathLike) -> keras.Model:
     """Return the compiled model of a run folder, as it was when it was saved.
 
+    Its networks hold the averages of their weights, as after `fit`; the next
+    `fit` goes on from the raw ones.
+
     Args:
         folder: What `RunFolder` was given.
 
@@ -79,8 +88,11 @@ def load_run(folder: str | os.PathLike) -> keras.Model:
             f"Received: {folder}"
         )
     try:
-        return keras.saving.load_model(path)
-    except (OSError, ValueError, KeyError) as error:
+        model = keras.saving.load_model(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"The run cannot be read: {error}. Received: {path}"
+            f"The run cannot be read, its file is no whole .keras file "
+            f"({error}). Received: {path}"
         ) from error
+    model.use_average(True)
+    return model

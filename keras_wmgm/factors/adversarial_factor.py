@@ -1,12 +1,14 @@
 """A factor that is learned against a critic and drawn in one step."""
 
-from typing import Any
+import copy
 
 import keras
 from keras import ops
 
+from keras_wmgm.factors.adversarial_losses import LOSSES
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.factors.factor import FactorLoss
+from keras_wmgm.factors.factor import check_channels
 from keras_wmgm.factors.factor import check_network
 from keras_wmgm.factors.factor import deserialize_networks
 from keras_wmgm.factors.factor import named_inputs
@@ -14,36 +16,17 @@ from keras_wmgm.factors.factor import rms
 from keras_wmgm.metrics.ssim import ssim
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_choice
+from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.serialization import register
 
 CRITIC_INPUTS = ("bands", "image")
-
-
-def _wasserstein(real, fake):
-    """Return critic's and generator's loss (WMGM, Eq. 22 and 21)."""
-    return ops.mean(fake - real), -ops.mean(fake)
-
-
-def _relativistic(real, fake):
-    """Relativistic pairing ([arXiv:1807.00734], [arXiv:2501.05441])."""
-    return (
-        ops.mean(ops.softplus(fake - real)),
-        ops.mean(ops.softplus(real - fake)),
-    )
-
-
-def _hinge(real, fake):
-    """The hinge loss ([arXiv:1705.02894])."""
-    critic = ops.mean(ops.relu(1 - real)) + ops.mean(ops.relu(1 + fake))
-    return critic, -ops.mean(fake)
-
-
-LOSSES = {
-    "wasserstein": _wasserstein,
-    "relativistic": _relativistic,
-    "hinge": _hinge,
-}
-"""Adversarial losses by name: from D(real), D(fake) to both losses."""
+WEIGHTS = (
+    "mse_weight",
+    "ssim_weight",
+    "adversarial_weight",
+    "gamma",
+    "penalty_std",
+)
 
 
 @register
@@ -69,8 +52,8 @@ class AdversarialFactor(Factor):
         generator: A model with the input `"condition"`, and `"noise"` and
             `"scale"` where it needs them, such as `DetailUNet`.
         critic: A model with the input `"x"`, such as `DetailCritic`; or its
-            serialised configuration, from which `build_critic` makes one when
-            training starts.
+            serialised configuration, from which one is made when training
+            starts.
         adversarial_loss: `"wasserstein"`, `"relativistic"` (pairing) or
             `"hinge"`.
         mse_weight: The paper's lambda.
@@ -93,6 +76,10 @@ class AdversarialFactor(Factor):
     >>> band = np.ones((2, 8, 8, 3))
     >>> factor.sample({"start": band}, condition=band, k=1).shape
     (2, 8, 8, 9)
+
+    Raises:
+        ValueError: For networks without these inputs, unknown losses, and
+            weights that are not finite or below 0.
 
     Reference:
         WMGM, Eq. 21 and 22
@@ -128,16 +115,15 @@ class AdversarialFactor(Factor):
         self.critic_input = check_choice(
             "critic_input", critic_input, CRITIC_INPUTS
         )
-        self.weights_of_losses = {
-            "mse_weight": mse_weight,
-            "ssim_weight": ssim_weight,
-            "adversarial_weight": adversarial_weight,
-            "gamma": gamma,
-            "penalty_std": penalty_std,
-        }
-        for name, value in self.weights_of_losses.items():
-            self.weights_of_losses[name] = _check_weight(name, value)
-            setattr(self, name, float(value))
+        self.mse_weight = check_number("mse_weight", mse_weight, 0)
+        self.ssim_weight = check_number("ssim_weight", ssim_weight, 0)
+        self.adversarial_weight = check_number(
+            "adversarial_weight", adversarial_weight, 0
+        )
+        self.gamma = check_number("gamma", gamma, 0)
+        self.penalty_std = check_number(
+            "penalty_std", penalty_std, 0, above=True
+        )
 
     @property
     def networks(self) -> dict[str, keras.Model]:
@@ -150,13 +136,25 @@ class AdversarialFactor(Factor):
     def roles(self) -> tuple[str, ...]:
         return ("draw", "critic")
 
-    def build_critic(self) -> None:
+    def prepare_training(self) -> None:
         """Make the critic from its configuration, if it is not there yet."""
         if self.critic is None:
-            critic = keras.saving.deserialize_keras_object(
-                dict(self.critic_config)
-            )
+            config = copy.deepcopy(dict(self.critic_config))
+            critic = keras.saving.deserialize_keras_object(config)
             self.critic = check_network("critic", critic, {"x"})
+
+    def check_band(self, channels: int, condition: int, k: int) -> None:
+        if not condition:
+            raise ValueError(
+                "An AdversarialFactor draws details, given a coarse band; the "
+                "coarse band itself takes a factor without a condition, such "
+                "as `DiffusionFactor`. Received: an AdversarialFactor"
+            )
+        super().check_band(channels, condition, k)
+        if self.critic is not None:
+            image = self.critic_input == "image"
+            seen = condition if image else condition + channels
+            check_channels(self.critic, "x", seen)
 
     def loss(
         self,
@@ -212,14 +210,23 @@ class AdversarialFactor(Factor):
     def _judge(self, see, details, k, seed, training):
         """Return the critic's scores, and half the penalty on them."""
         x = see(details)
-        if not (self.gamma and training):
+        if not self.gamma:
             return self._score(x, k, training), 0.0
         noise = keras.random.normal(ops.shape(details), seed=seed)
-        moved = see(details + self.penalty_std * noise)
-        scores = self._score(ops.concatenate([x, moved], 0), k, training)
-        score, moved_score = ops.split(scores, 2, axis=0)
-        slope = (moved_score - score) / self.penalty_std
+        both = ops.concatenate([x, see(details + self.penalty_std * noise)], 0)
+        if self._critic_has_state():
+            # Other dropout, or other batch statistics, are no slope.
+            score, still = self._score(x, k, training), False
+            start, moved = ops.split(self._score(both, k, still), 2, axis=0)
+        else:
+            start, moved = ops.split(self._score(both, k, training), 2, axis=0)
+            score = start
+        slope = (moved - start) / self.penalty_std
         return score, self.gamma / 2 * ops.mean(slope**2)
+
+    def _critic_has_state(self):
+        """Whether training mode makes a difference to the critic."""
+        return bool(self.critic.non_trainable_variables)
 
     def _score(self, x, k, training):
         inputs = named_inputs(self.critic, k, x=x)
@@ -280,7 +287,7 @@ class AdversarialFactor(Factor):
             "build_critic": self.critic is not None,
             "adversarial_loss": self.adversarial_loss,
             "critic_input": self.critic_input,
-            **self.weights_of_losses,
+            **{name: getattr(self, name) for name in WEIGHTS},
         }
 
     @classmethod
@@ -290,14 +297,3 @@ class AdversarialFactor(Factor):
         build = config.pop("build_critic", True)
         names = ("generator", "critic") if build else ("generator",)
         return cls(**deserialize_networks(config, names))
-
-
-def _check_weight(name: str, value: Any) -> float:
-    """Return `value` as a float of 0 or more (`penalty_std`: above 0)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    least = "above 0" if name == "penalty_std" else "of 0 or more"
-    if not number or value < 0 or (value == 0 and name == "penalty_std"):
-        raise ValueError(
-            f"`{name}` must be a number {least}. Received: {name}={value!r}"
-        )
-    return float(value)

@@ -12,14 +12,17 @@ from keras_wmgm.diffusion.process import velocity
 from keras_wmgm.diffusion.samplers import SAMPLERS
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.factors.factor import FactorLoss
+from keras_wmgm.factors.factor import check_channels
 from keras_wmgm.factors.factor import check_network
 from keras_wmgm.factors.factor import deserialize_networks
 from keras_wmgm.factors.factor import named_inputs
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_choice
+from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.serialization import register
 
 LOG_SNR_LIMIT = 20.0
+SMALL = 1e-8
 
 
 @register
@@ -52,6 +55,10 @@ class DiffusionFactor(Factor):
     >>> factor.sample(noise, num_steps=4, sampler="dpm_solver_2m").shape
     (2, 8, 8, 3)
 
+    Raises:
+        ValueError: For a network without these inputs, and for numbers that
+            are out of range.
+
     Reference:
         WMGM, Eq. 19 and 20
         ([arXiv:2411.09356](https://arxiv.org/abs/2411.09356)); Karras et al.,
@@ -75,16 +82,22 @@ class DiffusionFactor(Factor):
     ):
         super().__init__(condition_noise, **kwargs)
         self.network = check_network("network", network, {"x", "log_snr"})
-        self.log_snr_mean = float(log_snr_mean)
-        self.log_snr_std = float(log_snr_std)
+        self.log_snr_mean = check_number("log_snr_mean", log_snr_mean)
+        self.log_snr_std = check_number(
+            "log_snr_std", log_snr_std, low=0, above=True
+        )
         self.grid = check_choice("grid", grid, GRIDS)
-        self.t_max = float(t_max)
-        self.t_min = float(t_min)
+        self.t_max = check_number("t_max", t_max, low=0, above=True)
+        self.t_min = check_number("t_min", t_min, low=0)
         self.times(1)
 
     @property
     def networks(self) -> dict[str, keras.Model]:
         return {"draw": self.network}
+
+    def check_band(self, channels: int, condition: int, k: int) -> None:
+        super().check_band(channels, condition, k)
+        check_channels(self.network, "x", channels)
 
     def times(self, num_steps: int):
         """Return the grid of a sampler with this many network calls."""
@@ -184,10 +197,10 @@ class DiffusionFactor(Factor):
 
 
 def _calibration(x_0, guess):
-    """Return the std ratio of what a denoiser believes in and the data.
+    """Return `E[D^2] / E[D x_0]`, 1 for the expectation D of x_0 given x_t.
 
-    By the law of total variance, the second moment of the data is that of
-    its expectation plus the expected squared error.
+    It stands in for the ratio of spreads, which would take samples: a
+    denoiser whose guesses are c times too large has c.
     """
-    believed = ops.mean(guess**2) + ops.mean((x_0 - guess) ** 2)
-    return ops.sqrt(believed / ops.mean(x_0**2))
+    energy = ops.mean(guess**2)
+    return energy / ops.maximum(ops.mean(guess * x_0), SMALL)

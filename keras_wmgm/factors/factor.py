@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_wmgm.types import Tensor
+from keras_wmgm.utils.checks import check_number
 
 
 class FactorLoss(NamedTuple):
@@ -30,7 +31,8 @@ class Factor(keras.layers.Layer):
     A factor owns its networks, all of them built, and knows how to learn
     (`loss`) and how to draw (`sample`) a whitened band, alone or given a
     condition. It knows neither images nor pyramids. To write one, subclass it
-    and give it `networks`, `loss`, `noise_shapes` and `sample`.
+    and give it `networks`, `loss`, `noise_shapes`, `sample` and, to be saved,
+    `get_config` and `from_config`, as `DiffusionFactor` does.
 
     Args:
         condition_noise: While training, each condition gets noise of a random
@@ -45,19 +47,16 @@ class Factor(keras.layers.Layer):
 
     def __init__(self, condition_noise: float = 0.0, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= condition_noise < float("inf"):
-            raise ValueError(
-                "`condition_noise` must be 0 or more. "
-                f"Received: condition_noise={condition_noise!r}"
-            )
-        self.condition_noise = float(condition_noise)
+        self.condition_noise = check_number(
+            "condition_noise", condition_noise, low=0
+        )
         # Networks come built; there is nothing left to build. Not through
         # `build`, which would lock the layer: a critic may join later.
         self.built = True
 
     @property
     def networks(self) -> dict[str, keras.Model]:
-        """The learned networks by role; the one that draws comes first."""
+        """The learned networks by role; `"draw"` is the one that draws."""
         raise NotImplementedError
 
     @property
@@ -68,8 +67,28 @@ class Factor(keras.layers.Layer):
     @property
     def size_multiple(self) -> int:
         """What a band's height and width must be a multiple of."""
-        network = next(iter(self.networks.values()))
-        return getattr(network, "size_multiple", 1)
+        return getattr(self.networks["draw"], "size_multiple", 1)
+
+    def prepare_training(self) -> None:
+        """Make what training needs and drawing does not; nothing here."""
+
+    def check_band(self, channels: int, condition: int, k: int) -> None:
+        """Refuse a band that the networks are not made for.
+
+        Args:
+            channels: Channels of the band.
+            condition: Channels of the condition, 0 where there is none.
+            k: The level, 0 where there is no condition.
+        """
+        network = self.networks["draw"]
+        check_channels(network, "condition", condition)
+        check_channels(network, None, channels)
+        scales = getattr(network, "config", {}).get("num_scales")
+        if scales and k > scales:
+            raise ValueError(
+                f"`{network.name}` must know the scale of level {k}: give it "
+                f"`num_scales={k}` or more. Received: num_scales={scales}"
+            )
 
     def loss(
         self,
@@ -162,6 +181,24 @@ def check_network(name: str, network: Any, inputs: set[str]) -> keras.Model:
             f"inputs, {sorted(inputs)} among them. Received: {got}"
         )
     return network
+
+
+def check_channels(network: keras.Model, name: str | None, channels: int):
+    """Refuse a network whose input has another number of channels.
+
+    Args:
+        network: The network.
+        name: Name of the input; `None` for the output.
+        channels: What it must have; 0 for no such input.
+    """
+    tensor = network.output if name is None else network.input.get(name)
+    actual = 0 if tensor is None else tensor.shape[-1]
+    if actual != channels:
+        raise ValueError(
+            f"`{network.name}` must have {channels or 'no'} channels in its "
+            f"{'output' if name is None else f'input {name!r}'} to serve "
+            f"this band. Received: {actual}"
+        )
 
 
 def _is_model(network):

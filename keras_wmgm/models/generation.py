@@ -8,12 +8,14 @@ from keras_wmgm.diffusion.samplers import SAMPLERS
 from keras_wmgm.models.noise import MAX_NOISE_BYTES
 from keras_wmgm.models.noise import NoiseBatches
 from keras_wmgm.models.noise import bytes_per_image
+from keras_wmgm.models.noise import check_noise
 from keras_wmgm.models.noise import draw
 from keras_wmgm.models.sampler import Sampler
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.images import to_pixels
 from keras_wmgm.utils.images import to_uint8
+from keras_wmgm.utils.untracked import Untracked
 
 DTYPES = ("uint8", "float32")
 
@@ -22,7 +24,7 @@ class Generation:
     """The part of `MultiscaleModel` that draws."""
 
     def _init_generation(self):
-        self._samplers = _SamplerCache()
+        self._samplers = Untracked(made={})
 
     def generate(
         self,
@@ -46,10 +48,11 @@ class Generation:
             num_steps: Network calls of each diffusion factor: one number, or
                 one for each, coarse first, then from the coarsest level on.
             sampler: One of `keras_wmgm.diffusion.SAMPLERS`.
-            batch_size: Images drawn at once, at most; less where their noise
-                would exceed 64 MiB.
+            batch_size: Images drawn at once, at most; less, down to one,
+                where their noise would exceed 64 MiB.
             seed: Seed of the set; `None` for another every time.
-            noise: What `draw_noise` gives, instead of a seed.
+            noise: What `draw_noise` gives, instead of a number of images
+                and a seed.
             start: Index of the first image in the set.
             dtype: `"uint8"`, or `"float32"` for values in [-1, 1].
             verbose: As of `keras.Model.predict`.
@@ -60,17 +63,21 @@ class Generation:
         Raises:
             ValueError: For unknown or negative arguments, noise of another
                 shape, and a model without band statistics.
+
+        Example:
+
+        ```python
+        model.generate(16, num_steps=(16, 8, 8), seed=0)
+        ```
         """
         check_choice("dtype", dtype, DTYPES)
         self._check_adapted("generate")
         shapes = self.noise_shapes(num_steps, sampler)
-        if noise is not None:
-            num_images = _check_noise(noise, shapes)
-        elif seed is None:
-            seed = np.random.SeedSequence().entropy
         num_images = check_count("num_images", num_images)
+        if noise is not None:
+            noise, num_images = check_noise(noise, shapes, seed)
+        seed = _check_seed(seed)
         start = check_count("start", start, minimum=0)
-        seed = check_count("seed", seed or 0, minimum=0)
         batch_size = check_count("batch_size", batch_size)
 
         def draw_batch(indices):
@@ -108,6 +115,9 @@ class Generation:
             Standard normal float32 arrays by name: `"coarse"`,
             `"detail_1"`, ..., and `"coarse_steps"`, ... where a stochastic
             sampler needs noise at every step.
+
+        Raises:
+            ValueError: For unknown or negative arguments.
         """
         num_images = check_count("num_images", num_images)
         start = check_count("start", start, minimum=0)
@@ -249,6 +259,10 @@ class Generation:
 
         Returns:
             Images, `(num_images, factor * height, factor * width, channels)`.
+
+        Raises:
+            ValueError: For images of another kind, a factor beyond the
+                model's levels, and a model without band statistics.
         """
         check_choice("dtype", dtype, DTYPES)
         levels = self._check_upscale(images, factor)
@@ -256,9 +270,7 @@ class Generation:
         padded = _pad(pixels, self._upscale_multiple(levels))
         size = [factor * s for s in padded.shape[1:3]]
         shapes = self.noise_shapes(num_steps, sampler, size, levels)
-        if seed is None:
-            seed = np.random.SeedSequence().entropy
-        seed = check_count("seed", seed, minimum=0)
+        seed = _check_seed(seed)
         last = len(padded) - 1
 
         def draw_batch(indices):
@@ -280,11 +292,12 @@ class Generation:
         """Return the number of levels that `factor` means."""
         self._check_adapted("upscale")
         fits = [2**k for k in range(1, self.num_levels + 1) if k <= 3]
-        if factor not in fits:
+        if not fits:
             raise ValueError(
-                f"`factor` must be one of {fits or 'none'} for a model of "
-                f"{self.num_levels} levels. Received: factor={factor!r}"
+                "Only a model with levels has details to draw. "
+                "Received: a model of 0 levels"
             )
+        factor = check_choice("factor", check_count("factor", factor), fits)
         shape = np.shape(images)
         if (
             len(shape) != 4
@@ -306,29 +319,11 @@ class Generation:
         return max(1, *multiples)
 
 
-class _SamplerCache:
-    """Samplers by their arguments, where Keras does not track them."""
-
-    def __init__(self):
-        self.made = {}
-
-
-def _check_noise(noise, shapes):
-    """Return how many images the noise is for, or refuse it."""
-    wanted = {}
-    for (name, _), shape in shapes.items():
-        wanted[name] = shape["start"]
-        if "steps" in shape:
-            wanted[f"{name}_steps"] = shape["steps"]
-    given = {name: np.shape(values) for name, values in noise.items()}
-    counts = {shape[0] for shape in given.values() if shape}
-    fits = set(given) == set(wanted) and len(counts) == 1
-    if not fits or any(given[n][1:] != tuple(s) for n, s in wanted.items()):
-        raise ValueError(
-            "`noise` must be what `draw_noise` gives for the same `num_steps` "
-            f"and `sampler`: per image {wanted}. Received: {given}"
-        )
-    return counts.pop()
+def _check_seed(seed):
+    """Return the seed; one from the system's entropy where it is `None`."""
+    if seed is None:
+        return np.random.SeedSequence().entropy
+    return check_count("seed", seed, minimum=0)
 
 
 def _pad(images, multiple):

@@ -80,6 +80,7 @@ class MultiscaleModel(Learning, Generation, keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.autocast = False  # images stay as exact as they come
         self.pyramid = WaveletPyramid(image_shape, num_levels, name="pyramid")
         self.image_shape = self.pyramid.image_shape
         self.num_levels = self.pyramid.num_levels
@@ -140,24 +141,35 @@ class MultiscaleModel(Learning, Generation, keras.Model):
         level = name.removeprefix("detail")
         return role + ("_coarse" if name == "coarse" else level)
 
-    def _band_shape(self, k, channels=None):
-        height, width, own = self.image_shape
-        return (height >> k, width >> k, channels or own)
-
     def _check_bands(self):
-        """Refuse bands whose size a network's strides do not divide."""
-        levels = [("coarse", self.coarse, self.num_levels)]
+        """Refuse networks that do not fit their bands, or serve two roles."""
+        height, width, channels = self.image_shape
+        bands = [(self.coarse, self.num_levels, channels, 0, 0)]
         for k, factor in enumerate(self.details, start=1):
-            levels.append((f"level {k}'s detail", factor, k))
-        for name, factor, k in levels:
-            height, width, _ = self._band_shape(k)
+            bands.append((factor, k, 3 * channels, channels, k))
+        for factor, level, own, condition, k in bands:
+            factor.check_band(own, condition, k)
             multiple = factor.size_multiple
-            if height % multiple or width % multiple or not height * width:
+            size = (height >> level, width >> level)
+            if any(s % multiple for s in size):
                 raise ValueError(
-                    f"The {name} network needs a height and a width that are "
-                    f"multiples of {multiple}; use fewer levels, or a network "
-                    f"with fewer. Received: a band of {height}x{width} from "
-                    f"image_shape={self.image_shape} at level {k}"
+                    f"`{factor.networks['draw'].name}` needs a height and a "
+                    f"width that are multiples of {multiple}; use fewer "
+                    "levels here or there. Received: a band of "
+                    f"{size[0]}x{size[1]} at level {level} of "
+                    f"image_shape={self.image_shape}"
+                )
+        self._check_distinct()
+
+    def _check_distinct(self):
+        factors = [self.coarse, *self.detail_factors]
+        networks = [n for f in factors for n in f.networks.values()]
+        for things, what in ((factors, "factor"), (networks, "network")):
+            if len({id(thing) for thing in things}) != len(things):
+                raise ValueError(
+                    f"A {what} must not stand twice in a model: give one "
+                    "factor for all levels, or one for each. "
+                    f"Received: {[thing.name for thing in things]}"
                 )
 
     # Statistics
@@ -176,7 +188,7 @@ class MultiscaleModel(Learning, Generation, keras.Model):
         self.pyramid.adapt(data, batch_size)
 
     def call(self, images: Tensor):
-        return self.pyramid.analyze(as_pixels(images))
+        return self.pyramid(as_pixels(images))
 
     # Saving
 
@@ -270,10 +282,5 @@ def _check_details(details, num_levels):
             f"`details` must be one factor for all levels or a list of "
             f"{num_levels} factors, that of the finest level first. "
             f"Received: details={details!r}"
-        )
-    if len({id(factor) for factor in given}) != len(given):
-        raise ValueError(
-            "A factor must not stand twice in `details`: give one factor for "
-            f"all levels, or one for each. Received: details={details!r}"
         )
     return [_check_factor("details", factor) for factor in given]

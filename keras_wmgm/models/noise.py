@@ -58,6 +58,42 @@ def draw(shapes: dict, seed: int, indices) -> dict[str, np.ndarray]:
     return noise
 
 
+def check_noise(noise: dict, shapes: dict, seed: int | None) -> tuple:
+    """Return noise as float32 arrays and for how many images, or refuse it.
+
+    Args:
+        noise: What a user gave.
+        shapes: As of `draw`.
+        seed: What a user gave beside it.
+    """
+    if seed is not None or not isinstance(noise, dict):
+        raise ValueError(
+            "Give either `seed` or `noise`, a dictionary of arrays as of "
+            f"`draw_noise`. Received: seed={seed!r}, noise={type(noise)}"
+        )
+    wanted = {}
+    for (name, _), shape in shapes.items():
+        wanted[name] = tuple(shape["start"])
+        if "steps" in shape:
+            wanted[f"{name}_steps"] = tuple(shape["steps"])
+    arrays = {name: np.asarray(v) for name, v in noise.items()}
+    given = {name: values.shape for name, values in arrays.items()}
+    counts = {shape[0] for shape in given.values() if shape}
+    rest = {name: shape[1:] for name, shape in given.items()}
+    if rest != wanted or len(counts) != 1 or not min(counts):
+        raise ValueError(
+            "`noise` must be what `draw_noise` gives for the same `num_steps` "
+            f"and `sampler`: per image {wanted}. Received: {given}"
+        )
+    for name, values in arrays.items():
+        if values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise ValueError(
+                "`noise` must be finite floats. "
+                f"Received: {name} of {values.dtype}"
+            )
+    return {n: v.astype("float32") for n, v in arrays.items()}, counts.pop()
+
+
 def bytes_per_image(shapes: dict) -> int:
     """Return how many bytes of noise one image takes."""
     sizes = [np.prod(s) for shape in shapes.values() for s in shape.values()]

@@ -1,5 +1,6 @@
 """One optimizer per network, and the average of what each has done."""
 
+import zlib
 from typing import Any
 
 import keras
@@ -37,13 +38,16 @@ def optimizers_by_role(
     """
     given = default_optimizers()
     if isinstance(optimizer, dict) and "class_name" not in optimizer:
-        kinds = {role: None for role in roles}
-        kinds.update({_kind(role): None for role in roles})
+        kinds = {**dict.fromkeys(roles), **dict.fromkeys(map(_kind, roles))}
         for key, value in optimizer.items():
             given[check_choice("optimizer", key, kinds)] = value
     elif optimizer is not None:
-        given = {_kind(role): optimizer for role in roles}
-    return {role: _copy(given.get(role, given[_kind(role)])) for role in roles}
+        given = dict.fromkeys(map(_kind, roles), optimizer)
+    fallback = given.get("detail", optimizer)
+    return {
+        role: _copy(given.get(role, given.get(_kind(role), fallback)))
+        for role in roles
+    }
 
 
 def _kind(role):
@@ -53,23 +57,27 @@ def _kind(role):
 
 def _copy(optimizer):
     """Return a new optimizer: two roles must not share their moments."""
-    optimizer = keras.optimizers.get(optimizer)
-    if optimizer is None or isinstance(
-        optimizer, keras.optimizers.MultiOptimizer
-    ):
+    made = keras.optimizers.get(optimizer)
+    wrappers = (
+        keras.optimizers.MultiOptimizer,
+        keras.optimizers.LossScaleOptimizer,
+    )
+    if made is None or isinstance(made, wrappers):
         raise ValueError(
-            "An optimizer must be one that Keras knows, and no "
-            f"`MultiOptimizer`. Received: {optimizer!r}"
+            "An optimizer must be one that Keras knows, and no wrapper of "
+            f"others. Received: {optimizer!r}"
         )
-    return type(optimizer).from_config(optimizer.get_config())
+    return type(made).from_config(made.get_config())
 
 
 class RoleOptimizer(keras.optimizers.MultiOptimizer):
-    """Keras's `MultiOptimizer`, with variables told apart by identity.
+    """Keras's `MultiOptimizer` for networks with a role each.
 
-    Paths do not tell the networks of a functional model apart. What ends a
-    `fit` with averaged weights is left to the model, which swaps them in and
-    keeps the raw ones.
+    Variables are told apart by identity, since paths do not tell the networks
+    of a functional model apart. Only the roles in `active` are stepped; the
+    others keep their weights and moments. What Keras does when a `fit` ends,
+    overwrite weights by their averages, is left to the model, which keeps the
+    raw ones.
 
     Args:
         optimizers: The optimizers by role.
@@ -77,12 +85,28 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
     """
 
     def __init__(self, optimizers: dict, networks: dict):
-        owner = {
-            id(variable): optimizers[role]
+        role_of = {
+            id(variable): role
             for role, network in networks.items()
             for variable in network.trainable_variables
         }
-        super().__init__(lambda variable: owner[id(variable)])
+        super().__init__(lambda v: optimizers[role_of[id(v)]])
+        self.active = frozenset(networks)
+        self._role_of = role_of
+        self._by_role = optimizers
+
+    def apply(self, grads, trainable_variables=None):
+        if trainable_variables is None:
+            trainable_variables = self._trainable_variables
+        steps = {role: [] for role in self._by_role if role in self.active}
+        for grad, variable in zip(grads, trainable_variables, strict=True):
+            role = self._role_of[id(variable)]
+            if role in steps:
+                steps[role].append((grad, variable))
+        for role, pairs in steps.items():
+            if pairs:
+                self._by_role[role].apply(*map(list, zip(*pairs, strict=True)))
+        self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list):
         pass
@@ -95,24 +119,61 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
             store[str(i)] = keras.ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store):
+        if len(store.keys()) != len(self._variables):
+            return  # weights of a model that was not compiled
         for i, variable in enumerate(self._variables):
             variable.assign(store[str(i)])
 
 
-def swap_average(optimizer: keras.optimizers.Optimizer) -> None:
-    """Exchange an optimizer's variables and their moving average.
+class Averages:
+    """The averaged weights of some optimizers, in their networks or out.
 
-    Before the first step there is no average, and nothing is done.
+    Args:
+        optimizers: Optimizers, of which those with `use_ema` matter.
     """
-    steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
-    if not (optimizer.use_ema and optimizer.built and steps):
-        return
+
+    def __init__(self, optimizers):
+        self.optimizers = list(optimizers)
+        self.shown = False
+        self._marks = {}
+
+    def show(self, shown: bool) -> None:
+        """Put the averages into the networks, or the raw weights back.
+
+        Before the first step there is no average, and nothing is done. A
+        weight that was set from outside while the averages were shown is not
+        overwritten: it is the new raw weight, and its average starts anew.
+        """
+        if shown == self.shown:
+            return
+        for optimizer in self.optimizers:
+            steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
+            if optimizer.use_ema and optimizer.built and steps:
+                for variable, average in _pairs(optimizer):
+                    self._swap(variable, average)
+        self.shown = shown
+
+    def _swap(self, variable, average):
+        value = keras.ops.convert_to_numpy(variable)
+        mark = self._marks.pop(id(variable), None)
+        if mark is not None and mark != _mark(value):
+            average.assign(value)
+            return
+        variable.assign(average)
+        average.assign(value)
+        if not self.shown:
+            new = keras.ops.convert_to_numpy(variable)
+            self._marks[id(variable)] = _mark(new)
+
+
+def _pairs(optimizer):
     pairs = zip(
         optimizer._trainable_variables,
         optimizer._model_variables_moving_average,
         strict=True,
     )
-    for variable, average in pairs:
-        raw = keras.ops.convert_to_numpy(variable)
-        variable.assign(average)
-        average.assign(raw)
+    return [(v, average) for v, average in pairs if average is not None]
+
+
+def _mark(value):
+    return zlib.crc32(value.tobytes())

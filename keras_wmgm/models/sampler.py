@@ -8,6 +8,27 @@ from keras import ops
 from keras_wmgm.types import Tensor
 
 
+def fit_to_range(image: Tensor, thumbnail: Tensor) -> Tensor:
+    """Return `image` with the details reduced that leave [-1, 1].
+
+    Clipping would change the means of the 2x2 blocks. Instead, what a block
+    has beside its mean is made smaller, as little as will do.
+
+    Args:
+        image: `(batch, 2 * height, 2 * width, channels)`.
+        thumbnail: The means of its blocks, in [-1, 1].
+    """
+    _, height, width, channels = ops.shape(thumbnail)
+    blocks = ops.reshape(image, (-1, height, 2, width, 2, channels))
+    mean = ops.reshape(thumbnail, (-1, height, 1, width, 1, channels))
+    detail = blocks - mean
+    room = ops.where(detail > 0, 1 - mean, 1 + mean)
+    size = ops.maximum(ops.abs(detail), 1e-12)
+    share = ops.min(room / size, axis=(2, 4), keepdims=True)
+    blocks = mean + detail * ops.clip(share, 0.0, 1.0)
+    return ops.reshape(blocks, (-1, 2 * height, 2 * width, channels))
+
+
 class Sampler(keras.Model):
     """A model from noise to images in [-1, 1] (WMGM, Algorithm 2).
 
@@ -43,7 +64,10 @@ class Sampler(keras.Model):
             detail = self._sample(
                 self.details[k - 1], f"detail_{k}", inputs, condition, k
             )
-            thumbnail = self.pyramid.reconstruct(condition, detail, k)
+            image = self.pyramid.reconstruct(condition, detail, k)
+            if self.coarse is None:
+                image = fit_to_range(image, thumbnail)
+            thumbnail = image
         return ops.clip(thumbnail, -1.0, 1.0)
 
     def _sample(self, factor, name, inputs, condition=None, k=0):

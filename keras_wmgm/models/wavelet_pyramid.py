@@ -12,7 +12,7 @@ from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.checks import check_divisible
-from keras_wmgm.utils.images import image_batches
+from keras_wmgm.utils.images import pixel_batches
 from keras_wmgm.utils.serialization import register
 
 CONSTANT = 1e-6
@@ -125,7 +125,7 @@ class WaveletPyramid(keras.layers.Layer):
         """
         moments = {band: _Moments() for band in self.statistics}
         count = 0
-        for batch in image_batches(data, batch_size):
+        for batch in pixel_batches(data, batch_size):
             self.check_images(batch.shape)
             if not len(batch):
                 continue

@@ -8,6 +8,7 @@
 The files are Keras's own, so `keras.saving.load_model(folder)` opens it too.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -35,8 +36,8 @@ def save_folder(
 ) -> None:
     """Write a model as a preset folder.
 
-    Every file is written under another name and then renamed, the
-    configuration last, so an interruption leaves no half of a preset.
+    All files are written under other names, and only then renamed, so a
+    failure while writing leaves a preset that was there as it was.
 
     Args:
         model: A `MultiscaleModel` with band statistics.
@@ -53,21 +54,28 @@ def save_folder(
     folder = Path(folder)
     _check_free(folder)
     config = preset_config(model)
-    twin = keras.saving.deserialize_keras_object(config)
+    # Keras empties the configuration of a functional model it reads.
+    twin = keras.saving.deserialize_keras_object(copy.deepcopy(config))
     _copy_weights(model, twin)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / WEIGHTS, lambda path: _save_weights(twin, path, dtype))
     facts = {
+        **json.loads(json.dumps(dict(metadata or {}))),
         "keras_wmgm_version": __version__,
         "keras_version": keras.__version__,
         "class": type(model).__name__,
         "parameters": count_parameters(twin),
-        "sha256": {WEIGHTS: sha256(folder / WEIGHTS)},
-        **(metadata or {}),
     }
-    for name, content in ((METADATA, facts), (CONFIG, config)):
-        text = json.dumps(content, indent=1) + "\n"
-        _write(folder / name, lambda path, text=text: path.write_text(text))
+    folder.mkdir(parents=True, exist_ok=True)
+    new = {name: folder / f".new.{name}" for name in FILES}
+    try:
+        _save_weights(twin, new[WEIGHTS], dtype)
+        facts["sha256"] = {WEIGHTS: sha256(new[WEIGHTS])}
+        new[METADATA].write_text(json.dumps(facts, indent=1) + "\n")
+        new[CONFIG].write_text(json.dumps(config, indent=1) + "\n")
+        for name in (WEIGHTS, METADATA, CONFIG):
+            os.replace(new[name], folder / name)
+    finally:
+        for path in new.values():
+            path.unlink(missing_ok=True)
 
 
 def preset_config(model: keras.Model) -> dict:
@@ -107,22 +115,18 @@ def _check_free(folder):
             f"Received: {folder}"
         )
     if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / CONFIG).exists():
+        if not _is_preset(folder):
             raise FileExistsError(
                 "The folder is not empty and holds no preset that could be "
                 f"replaced; choose another. Received: {folder}"
             )
 
 
-def _write(path, write):
-    """Write under a temporary name, and rename."""
-    # Keras insists on the ending of a weights file.
-    temporary = path.with_name(f".new.{path.name}")
+def _is_preset(folder):
     try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        return "keras_wmgm_version" in _read_json(folder, METADATA)
+    except (OSError, ValueError):
+        return False
 
 
 def _save_weights(model, path, dtype):
@@ -216,17 +220,23 @@ def _deserialize(config, folder):
             f"must begin with 'keras_wmgm>'. Received: {name!r} in {folder}"
         )
     try:
-        return keras.saving.deserialize_keras_object(config)
+        model = keras.saving.deserialize_keras_object(config)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{CONFIG} describes no model this version of keras_wmgm can "
             f"make: {_first_line(error)}. Received: {folder}"
         ) from error
+    if not (hasattr(model, "networks") and hasattr(model, "pyramid")):
+        raise ValueError(
+            f"A preset is a `MultiscaleModel`. Received: {name!r} in {folder}"
+        )
+    return model
 
 
 def _check_sum(folder):
     """Refuse weights that are not those the metadata were written for."""
-    expected = _read_json(folder, METADATA).get("sha256", {}).get(WEIGHTS)
+    sums = _read_json(folder, METADATA).get("sha256")
+    expected = sums.get(WEIGHTS) if isinstance(sums, dict) else None
     path = folder / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(

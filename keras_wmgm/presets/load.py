@@ -25,9 +25,11 @@ def from_preset(
         A model of the class the preset names.
 
     Raises:
-        ValueError: For an unknown name, for a preset without weights where
-            they are asked for, and for damaged files.
-        FileNotFoundError: For a folder that is no preset.
+        ValueError: For a preset without weights where they are asked for,
+            and for damaged files.
+        FileNotFoundError: For an unknown name, and a folder that is no
+            preset.
+        TypeError: For a handle that is neither a name nor a path.
 
     Example:
 
@@ -35,6 +37,10 @@ def from_preset(
     >>> model.networks["detail"].count_params() > 36_000_000
     True
     """
+    if not isinstance(handle, (str, os.PathLike)):
+        raise TypeError(
+            f"A preset's handle is a name or a path. Received: {handle!r}"
+        )
     if handle in REGISTRY:
         preset = REGISTRY[handle]
         if load_weights and not preset.has_weights:

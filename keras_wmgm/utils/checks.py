@@ -1,9 +1,11 @@
 """Argument checks: what is wrong, what was expected, what was received."""
 
+import math
 from collections.abc import Iterable
 from collections.abc import Sequence
 from difflib import get_close_matches
 from numbers import Integral
+from numbers import Real
 from typing import Any
 
 
@@ -55,14 +57,36 @@ def check_choice(name: str, value: Any, choices: Iterable) -> Any:
     )
 
 
-def check_fraction(name: str, value: Any) -> float:
-    """Return `value` as a float in [0, 1)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 <= value < 1:
+def check_number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: bool = False,
+) -> float:
+    """Return `value` as a finite float in [low, high).
+
+    Args:
+        name: The argument's name.
+        value: What was given.
+        low: The least that is allowed.
+        high: What it must be below.
+        above: Whether it must be above `low`.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    inside = number and math.isfinite(value) and low <= value < high
+    if not inside or (above and value == low):
+        left = "(" if above or low == -math.inf else "["
         raise ValueError(
-            f"`{name}` must be a number in [0, 1). Received: {name}={value!r}"
+            f"`{name}` must be a number in {left}{low}, {high}). "
+            f"Received: {name}={value!r}"
         )
     return float(value)
+
+
+def check_fraction(name: str, value: Any) -> float:
+    """Return `value` as a float in [0, 1)."""
+    return check_number(name, value, 0, 1)
 
 
 def check_divisible(shape: Sequence[int | None], multiple: int, what: str):

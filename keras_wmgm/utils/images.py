@@ -41,8 +41,14 @@ def to_pixels(images: Any) -> np.ndarray:
 
 def as_pixels(images: Tensor) -> Tensor:
     """Return images as float32 in [-1, 1], inside a compiled function."""
-    if keras.backend.standardize_dtype(images.dtype) == "uint8":
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if dtype == "uint8":
         return ops.cast(images, "float32") / 127.5 - 1
+    if "float" not in dtype:
+        raise ValueError(
+            "Images must be uint8 in [0, 255] or floats in [-1, 1]. "
+            f"Received: dtype={dtype}"
+        )
     return ops.cast(images, "float32")
 
 
@@ -57,7 +63,7 @@ def to_uint8(pixels: Any) -> np.ndarray:
     return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype("uint8")
 
 
-def image_batches(data: Any, batch_size: int = 64) -> Iterator[np.ndarray]:
+def pixel_batches(data: Any, batch_size: int = 64) -> Iterator[np.ndarray]:
     """Yield float32 batches in [-1, 1] from whatever `fit` takes.
 
     Args:
@@ -73,6 +79,8 @@ def image_batches(data: Any, batch_size: int = 64) -> Iterator[np.ndarray]:
 
 
 def _batches(data, batch_size) -> Iterable:
+    if hasattr(data, "images"):
+        data = data.images  # `ImageBatches`, which may leave some out
     if isinstance(data, keras.utils.PyDataset):
         return (data[i] for i in range(data.num_batches))
     if is_array(data):
