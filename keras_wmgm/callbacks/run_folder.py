@@ -54,15 +54,13 @@ class RunFolder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
-            self._save(epoch + 1)
+            self._save()
 
     def on_train_end(self, logs=None):
         if self.model.epochs_trained % self.every:
-            self._save(self.model.epochs_trained)
+            self._save()
 
-    def _save(self, epochs):
-        # Before the counting callback of `fit`, which comes last.
-        self.model.epochs_trained = epochs
+    def _save(self):
         temporary = self.folder / f".new.{RUN_FILE}"
         self.model.save(temporary)
         os.replace(temporary, self.folder / RUN_FILE)

@@ -14,6 +14,7 @@ from keras_wmgm.models.training_data import EpochCounter
 from keras_wmgm.models.training_data import check_arguments
 from keras_wmgm.models.training_data import check_data
 from keras_wmgm.models.training_data import check_reiterable
+from keras_wmgm.models.training_data import check_validation
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_optional_count
@@ -236,6 +237,7 @@ class Learning:
         check_arguments("fit", kwargs)
         active = self._check_factors(factors)
         x = check_data("fit", x, self.image_shape)
+        check_validation(kwargs.get("validation_data"), self.image_shape)
         batch_size = kwargs.pop("batch_size", None)
         batch_size = check_optional_count("batch_size", batch_size, 32)
         if not self.adapted:
@@ -251,7 +253,7 @@ class Learning:
         self._activate(active)
         try:
             history = super().fit(
-                x, callbacks=[*callbacks, EpochCounter(x)], **kwargs
+                x, callbacks=[EpochCounter(x), *callbacks], **kwargs
             )
         finally:
             self._activate(tuple(self.networks))

@@ -48,6 +48,14 @@ def check_data(what: str, x: Any, image_shape: tuple) -> Any:
     return x
 
 
+def check_validation(data: Any, image_shape: tuple) -> None:
+    """Refuse held-out images as `check_data` does, alone or in a tuple."""
+    while isinstance(data, (tuple, list)) and data:
+        data = data[0]
+    if data is not None:
+        check_data("validation_data", data, image_shape)
+
+
 def check_images(images: np.ndarray, image_shape: tuple) -> None:
     """Refuse an array that holds no images, or others than the model's."""
     shape = tuple(images.shape)

@@ -162,7 +162,8 @@ def _halve(source, target):
 
 
 def _to_float16(name, values):
-    half = values.astype("float16")
+    with np.errstate(over="ignore"):
+        half = values.astype("float16")
     if not np.isfinite(half).all():
         raise ValueError(
             "float16 cannot hold these weights, save them as they are "
