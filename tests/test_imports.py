@@ -22,12 +22,17 @@ FOREIGN = {
     "tensorflow_datasets",
 }
 
+TOP = {"models", "cli"}
 ABOVE = {
-    "layers": {"networks", "models", "factors"},
-    "diffusion": {"networks", "models", "factors"},
-    "utils": {"networks", "models", "factors"},
-    "networks": {"models", "factors"},
-    "factors": {"models", "networks"},
+    "utils": TOP | {"networks", "factors", "presets", "data", "callbacks"},
+    "layers": TOP | {"networks", "factors", "presets", "data", "callbacks"},
+    "diffusion": TOP | {"networks", "factors", "presets", "data", "callbacks"},
+    "metrics": TOP | {"networks", "factors", "presets", "data", "callbacks"},
+    "networks": TOP | {"factors", "presets", "data", "callbacks"},
+    "factors": TOP | {"networks", "presets", "data", "callbacks"},
+    "presets": TOP | {"networks", "factors", "data", "callbacks"},
+    "data": TOP | {"networks", "factors", "presets", "callbacks"},
+    "callbacks": TOP | {"networks", "factors"},
 }
 """What each part of the package must not know of."""
 

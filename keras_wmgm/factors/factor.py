@@ -17,8 +17,9 @@ class FactorLoss(NamedTuple):
         losses: A scalar per network, by the network's role in the factor.
             Each gives a gradient to its own network only, so that they can be
             summed.
-        std_ratio: Standard deviation of what the factor draws over that of
-            the data, 1 where it is right.
+        std_ratio: How the spread of what the factor draws compares with
+            that of the data, as far as the loss can tell; 1 where it is
+            right.
     """
 
     losses: dict[str, Tensor]
