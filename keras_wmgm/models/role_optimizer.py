@@ -4,6 +4,7 @@ import zlib
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_wmgm.utils.checks import check_choice
 
@@ -154,7 +155,8 @@ class Averages:
         self.shown = shown
 
     def _swap(self, variable, average):
-        value = keras.ops.convert_to_numpy(variable)
+        # A copy: on torch NumPy sees what is assigned later.
+        value = np.array(keras.ops.convert_to_numpy(variable))
         mark = self._marks.pop(id(variable), None)
         if mark is not None and mark != _mark(value):
             average.assign(value)

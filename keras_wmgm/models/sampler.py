@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_wmgm.types import Tensor
+from keras_wmgm.utils.untracked import Untracked
 
 
 def fit_to_range(image: Tensor, thumbnail: Tensor) -> Tensor:
@@ -48,24 +49,26 @@ class Sampler(keras.Model):
     def __init__(self, pyramid, coarse, details: list, plan: dict[str, Any]):
         super().__init__(dtype="float32")
         self.pyramid = pyramid
-        self.coarse = coarse
-        self.details = list(details)
-        self.plan = plan
+        # The networks that draw are this model's; critics are not.
+        factors = [coarse, *details] if coarse is not None else details
+        networks = {id(f): f.networks["draw"] for f in factors}
+        self.networks = list(networks.values())
+        self.parts = Untracked(coarse=coarse, details=details, plan=plan)
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
-        level = len(self.details)
-        if self.coarse is None:
+        level = len(self.parts.details)
+        if self.parts.coarse is None:
             thumbnail = inputs["thumbnail"]
         else:
-            coarse = self._sample(self.coarse, "coarse", inputs)
+            coarse = self._sample(self.parts.coarse, "coarse", inputs)
             thumbnail = self.pyramid.thumbnail(coarse, level)
         for k in range(level, 0, -1):
             condition = self.pyramid.condition(thumbnail, k)
             detail = self._sample(
-                self.details[k - 1], f"detail_{k}", inputs, condition, k
+                self.parts.details[k - 1], f"detail_{k}", inputs, condition, k
             )
             image = self.pyramid.reconstruct(condition, detail, k)
-            if self.coarse is None:
+            if self.parts.coarse is None:
                 image = fit_to_range(image, thumbnail)
             thumbnail = image
         return ops.clip(thumbnail, -1.0, 1.0)
@@ -74,4 +77,4 @@ class Sampler(keras.Model):
         noise = {"start": inputs[name]}
         if f"{name}_steps" in inputs:
             noise["steps"] = inputs[f"{name}_steps"]
-        return factor.sample(noise, condition, k, **self.plan[name])
+        return factor.sample(noise, condition, k, **self.parts.plan[name])
