@@ -1,11 +1,11 @@
 """Initial weights drawn by NumPy."""
 
 import math
-import random
 
 import keras
 import numpy as np
 
+from keras_wmgm.layers.seeds import new_seed
 from keras_wmgm.utils.serialization import register
 
 
@@ -37,7 +37,7 @@ class NumpyGlorotUniform(keras.initializers.Initializer):
     def __call__(self, shape, dtype=None):
         *field, fan_in, fan_out = shape
         limit = math.sqrt(6 / (math.prod(field) * (fan_in + fan_out)))
-        seed = random.getrandbits(32) if self.seed is None else self.seed
+        seed = new_seed() if self.seed is None else self.seed
         values = np.random.default_rng(seed).uniform(-limit, limit, shape)
         return keras.ops.convert_to_tensor(values.astype("float32"), dtype)
 

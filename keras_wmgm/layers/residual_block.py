@@ -6,6 +6,7 @@ from keras import ops
 from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
+from keras_wmgm.layers.seeds import new_seed
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_fraction
@@ -94,7 +95,7 @@ class ResidualBlock(keras.layers.Layer):
         self.norm_1 = self._norm(channels if before else self.mid_filters)
         self.norm_2 = self._norm(self.mid_filters if before else self.filters)
         self.dropout_layer = keras.layers.Dropout(
-            self.dropout, dtype=self.dtype_policy
+            self.dropout, seed=new_seed(), dtype=self.dtype_policy
         )
         self._build_shortcut(channels)
         self.modulation = None

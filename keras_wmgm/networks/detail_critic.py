@@ -6,6 +6,7 @@ from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
 from keras_wmgm.layers.residual_block import ResidualBlock
+from keras_wmgm.layers.seeds import new_seed
 from keras_wmgm.networks.network import Network
 from keras_wmgm.networks.network import image_input
 from keras_wmgm.networks.network import scale_input
@@ -117,5 +118,5 @@ def _graph(channels, num_scales, filters, units, normalization, dropout, dtype):
         h = block(h) if embedding is None else block(h, embedding)
     h = keras.layers.GlobalAveragePooling2D(dtype=dtype)(h)
     h = keras.layers.Dense(units, activation="leaky_relu", **start())(h)
-    h = keras.layers.Dropout(dropout, dtype=dtype)(h)
+    h = keras.layers.Dropout(dropout, seed=new_seed(), dtype=dtype)(h)
     return inputs, keras.layers.Dense(1, **start())(h)

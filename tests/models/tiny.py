@@ -10,8 +10,6 @@ from keras_wmgm import networks
 from tests.helpers import wave
 
 BACKEND = keras.backend.backend()
-EAGER = BACKEND != "jax"
-"""Compiling a training step takes longer than these tests' few steps."""
 
 IMAGES = 0.8 * wave((16, 8, 8, 1))
 PIXELS = np.rint((IMAGES + 1) * 127.5).astype("uint8")
@@ -46,16 +44,16 @@ def generator(channels):
 def critic(channels, dropout=0.25):
     """Return a critic with a state: that of its dropout."""
     inputs = {}
-    h = layers.Conv2D(4, 3, strides=2)(_image(inputs, "x", channels))
+    h = layers.Conv2D(4, 3, 2, "same")(_image(inputs, "x", channels))
     h = layers.GlobalAveragePooling2D()(layers.Activation("silu")(h))
-    h = layers.Dropout(dropout)(h)
+    h = layers.Dropout(dropout, seed=1)(h)
     return keras.Model(inputs, layers.Dense(1)(h))
 
 
-def gan(channels=1, **kwargs):
+def gan(channels=1, dropout=0.25, **kwargs):
     """Return an adversarial factor of plain convolutions."""
     return factors.AdversarialFactor(
-        generator(channels), critic(4 * channels), **kwargs
+        generator(channels), critic(4 * channels, dropout), **kwargs
     )
 
 
@@ -82,7 +80,14 @@ def mixed(**kwargs):
     return model(2, [gan(), diffusion(3, condition=1)], **kwargs)
 
 
-def small_wmgm(num_levels=2, size=16, channels=3, critic_kwargs=None, **kwargs):
+def small_wmgm(
+    num_levels=2,
+    size=16,
+    channels=3,
+    critic_kwargs=None,
+    details_scales=None,
+    **kwargs,
+):
     """Return a model of this package's networks."""
     return MultiscaleModel(
         (size, size, channels),
@@ -93,7 +98,7 @@ def small_wmgm(num_levels=2, size=16, channels=3, critic_kwargs=None, **kwargs):
         factors.AdversarialFactor(
             networks.DetailUNet(
                 channels,
-                num_scales=num_levels,
+                num_scales=details_scales or num_levels,
                 filters=(4, 4),
                 head_filters=4,
             ),
@@ -108,24 +113,29 @@ def small_wmgm(num_levels=2, size=16, channels=3, critic_kwargs=None, **kwargs):
     )
 
 
-def compile_eagerly(model, optimizer=None, **kwargs):
-    """Compile without compilation, where that is faster. Return `model`."""
-    model.compile(optimizer, **{"run_eagerly": EAGER, **kwargs})
+def compiled(model, optimizer=None, **kwargs):
+    """Compile a model. Return it."""
+    model.compile(optimizer, **kwargs)
     return model
+
+
+def copy(variable):
+    """Return a variable's value; on torch NumPy would see later changes."""
+    return np.array(keras.ops.convert_to_numpy(variable))
 
 
 def weights(model):
     """Return copies of all weights by role, the statistics among them."""
     parts = {**model.networks, "pyramid": model.pyramid}
-    return {role: part.get_weights() for role, part in parts.items()}
+    return {
+        role: [copy(w) for w in part.weights] for role, part in parts.items()
+    }
 
 
 def moments(model):
     """Return copies of each optimizer's variables, by its name."""
     return {
-        optimizer.name: [
-            keras.ops.convert_to_numpy(v) for v in optimizer.variables
-        ]
+        optimizer.name: [copy(v) for v in optimizer.variables]
         for optimizer in model.optimizer.optimizers
     }
 
@@ -150,10 +160,8 @@ def moved(actual, expected):
     }
 
 
-def generators(model):
-    """Return the states of all random generators."""
-    found = [model.train_seed, model.test_seed]
-    for network in model.networks.values():
-        for layer in network._flatten_layers():
-            found += getattr(layer, "_seed_generators", [])
-    return [g.state for g in found]
+def random_states(model):
+    """Return the variables that hold the states of all random generators."""
+    states = [v for v in model.variables if "seed_generator" in v.path]
+    assert states
+    return states

@@ -1,0 +1,43 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_wmgm.callbacks import SampleGrid
+from keras_wmgm.utils.files import image_grid
+from tests.models import tiny
+
+
+def test_grids_are_drawn_with_the_averages_and_training_goes_on(tmp_path):
+    keras.utils.set_random_seed(3)
+    ema = keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.5)
+    model = tiny.compiled(tiny.model(0), ema)
+    plain = tiny.compiled(tiny.model(0), ema)
+    plain.set_weights(model.get_weights())
+    grid = SampleGrid(tmp_path / "new", every=2, num_images=5, num_steps=2)
+    fit = {"epochs": 4, "batch_size": 8, "verbose": 0}
+    model.fit(tiny.IMAGES, callbacks=[grid], **fit)
+    plain.fit(tiny.IMAGES, **fit)
+    tiny.assert_equal(tiny.weights(model), tiny.weights(plain), 1e-6)
+    files = sorted((tmp_path / "new").iterdir())
+    assert [f.name for f in files] == ["epoch_0002.png", "epoch_0004.png"]
+    # After training the networks hold the averages of the last epoch.
+    drawn = model.generate(5, num_steps=2, seed=0, verbose=0)
+    found = [np.asarray(Image.open(f)).astype("int32") for f in files]
+    assert np.abs(found[1] - image_grid(drawn)[..., 0]).max() <= 1
+    assert np.any(found[0] != found[1])
+
+
+def test_a_grid_is_filled_by_rows():
+    images = np.arange(5, dtype="uint8")[:, None, None, None]
+    images = images * np.ones((1, 2, 3, 1), "uint8")
+    grid = image_grid(images)
+    assert grid.shape == (4, 9, 1)
+    assert grid[::2, ::3, 0].tolist() == [[0, 1, 2], [3, 4, 255]]
+    assert image_grid(images, columns=5).shape == (2, 15, 1)
+
+
+@pytest.mark.parametrize("name", ["every", "num_images"])
+def test_counts_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be.*Received: "):
+        SampleGrid(tmp_path, **{name: 0})
