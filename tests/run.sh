@@ -10,3 +10,6 @@ for backend in tensorflow jax torch; do
   KERAS_BACKEND=$backend OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 \
     python -m pytest "$@"
 done
+echo "== the slow ones, once"
+KERAS_BACKEND=torch OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 \
+  python -m pytest --slow -m slow

@@ -8,6 +8,7 @@ import keras
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.models.generation import Generation
 from keras_wmgm.models.learning import Learning
+from keras_wmgm.models.upscaling import Upscaling
 from keras_wmgm.models.wavelet_pyramid import WaveletPyramid
 from keras_wmgm.presets.folder import save_folder
 from keras_wmgm.presets.load import from_preset
@@ -19,7 +20,7 @@ from keras_wmgm.utils.serialization import register
 
 
 @register
-class MultiscaleModel(Learning, Generation, keras.Model):
+class MultiscaleModel(Learning, Generation, Upscaling, keras.Model):
     """A generative model of images, factorised over their Haar pyramid.
 
         p(x) = p(x_L^S) prod_{k=S..1} p(x_H^k | x_L^k)      (WMGM, Eq. 17)

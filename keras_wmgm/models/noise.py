@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_wmgm.utils.checks import check_count
+
 MAX_NOISE_BYTES = 64 * 2**20
 """No more noise than this exists at once, if a batch can be cut to it."""
 
@@ -92,6 +94,13 @@ def check_noise(noise: dict, shapes: dict, seed: int | None) -> tuple:
                 f"Received: {name} of {values.dtype}"
             )
     return {n: v.astype("float32") for n, v in arrays.items()}, counts.pop()
+
+
+def check_seed(seed: int | None) -> int:
+    """Return the seed; one from the system's entropy where it is `None`."""
+    if seed is None:
+        return np.random.SeedSequence().entropy
+    return check_count("seed", seed, minimum=0)
 
 
 def bytes_per_image(shapes: dict) -> int:

@@ -10,6 +10,9 @@ from keras import ops
 
 from keras_wmgm.types import Tensor
 
+DTYPES = ("uint8", "float32")
+"""What images may come out as."""
+
 
 def to_pixels(images: Any) -> np.ndarray:
     """Return images as float32 in [-1, 1], or refuse them.

@@ -54,8 +54,6 @@ class Repeat:
         self.states = [(v, tiny.copy(v)) for v in states]
 
     def __call__(self):
-        # On torch, a dropout without a seed draws from torch's own.
-        keras.utils.set_random_seed(0)
         for variable, value in self.states:
             variable.assign(value)
 

@@ -101,13 +101,14 @@ def test_saved_tensors_are_those_that_draw_and_no_others(trained, saved):
 
 
 def test_saving_a_preset_leaves_the_model_as_it_was(trained, tmp_path):
-    for averaged in (False, True):
+    for averaged in (True, False):
         trained.use_average(averaged)
         before = tiny.weights(trained)
         trained.save_to_preset(tmp_path)
         assert trained.averaged == averaged
         tiny.assert_equal(tiny.weights(trained), before)
     # What was saved from raw weights is the average all the same.
+    trained.use_average(True)
     expected = tiny.weights(trained)
     del expected["critic_1"]
     tiny.assert_equal(tiny.weights(keras_wmgm.from_preset(tmp_path)), expected)
