@@ -212,11 +212,11 @@ class Generation:
             levels: Start from `"thumbnail"`, an image in [-1, 1], and draw
                 this many levels.
         """
-        steps = tuple(np.atleast_1d(num_steps).tolist())
+        plan = self._plan(num_steps, sampler)
+        steps = tuple(part["num_steps"] for part in plan.values())
         key = (steps, sampler, levels)
         cache = self._samplers.made
         if key not in cache:
-            plan = self._plan(num_steps, sampler)
             coarse = self.coarse if levels is None else None
             details = self.details[:levels]
             cache[key] = Sampler(self.pyramid, coarse, details, plan)
