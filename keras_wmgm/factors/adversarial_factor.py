@@ -215,7 +215,8 @@ class AdversarialFactor(Factor):
         noise = keras.random.normal(ops.shape(details), seed=seed)
         both = ops.concatenate([x, see(details + self.penalty_std * noise)], 0)
         if self._critic_has_state():
-            # Other dropout, or other batch statistics, are no slope.
+            # Other dropout, or other batch statistics, are no slope. The
+            # training pass comes first: it moves the statistics.
             score, still = self._score(x, k, training), False
             start, moved = ops.split(self._score(both, k, still), 2, axis=0)
         else:

@@ -15,7 +15,7 @@ from keras_wmgm.models.sampler import Sampler
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.images import DTYPES
-from keras_wmgm.utils.images import to_uint8
+from keras_wmgm.utils.images import as_dtype
 from keras_wmgm.utils.untracked import Untracked
 
 
@@ -77,7 +77,6 @@ class Generation:
             noise, num_images = check_noise(noise, shapes, seed)
         seed = check_seed(seed)
         start = check_count("start", start, minimum=0)
-        batch_size = check_count("batch_size", batch_size)
 
         def draw_batch(indices):
             if noise is None:
@@ -86,12 +85,18 @@ class Generation:
             rows = np.minimum(np.asarray(indices) - start, num_images - 1)
             return {name: values[rows] for name, values in noise.items()}
 
-        limit = max(1, MAX_NOISE_BYTES // max(bytes_per_image(shapes), 1))
-        batch_size = min(batch_size, num_images, limit)
-        batches = NoiseBatches(draw_batch, num_images, batch_size, start)
         model = self.sampler(num_steps, sampler)
+        limit = self._batch_limit(batch_size, num_images, shapes)
+        batches = NoiseBatches(draw_batch, num_images, limit, start)
         images = model.predict(batches, verbose=verbose)[:num_images]
-        return to_uint8(images) if dtype == "uint8" else np.asarray(images)
+        return as_dtype(images, dtype)
+
+    @staticmethod
+    def _batch_limit(batch_size, num_images, shapes):
+        """Return the batch size, cut to the images and to 64 MiB of noise."""
+        # A generator may take no noise at all.
+        fits = MAX_NOISE_BYTES // max(bytes_per_image(shapes), 1)
+        return min(check_count("batch_size", batch_size), num_images, fits or 1)
 
     def draw_noise(
         self,

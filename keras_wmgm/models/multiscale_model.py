@@ -131,8 +131,7 @@ class MultiscaleModel(Learning, Generation, Upscaling, keras.Model):
         }
 
     def _roles_of(self, name):
-        factor = self.factors[name]
-        return {self._role(name, role): role for role in factor.roles}
+        return [self._role(name, role) for role in self.factors[name].roles]
 
     @staticmethod
     def _role(name, role):

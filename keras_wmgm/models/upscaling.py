@@ -4,16 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_wmgm.models.noise import MAX_NOISE_BYTES
 from keras_wmgm.models.noise import NoiseBatches
-from keras_wmgm.models.noise import bytes_per_image
 from keras_wmgm.models.noise import check_seed
 from keras_wmgm.models.noise import draw
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.images import DTYPES
+from keras_wmgm.utils.images import as_dtype
 from keras_wmgm.utils.images import to_pixels
-from keras_wmgm.utils.images import to_uint8
 
 
 class Upscaling:
@@ -74,15 +72,12 @@ class Upscaling:
             noise = draw(shapes, seed, indices)
             return {"thumbnail": padded[rows], **noise}
 
-        limit = max(1, MAX_NOISE_BYTES // bytes_per_image(shapes))
-        batch_size = check_count("batch_size", batch_size)
-        batch_size = min(batch_size, len(padded), limit)
-        batches = NoiseBatches(draw_batch, len(padded), batch_size)
         model = self.sampler(num_steps, sampler, levels)
+        limit = self._batch_limit(batch_size, len(padded), shapes)
+        batches = NoiseBatches(draw_batch, len(padded), limit)
         large = model.predict(batches, verbose=verbose)[: len(padded)]
         height, width = (factor * s for s in pixels.shape[1:3])
-        large = np.asarray(large)[:, :height, :width]
-        return to_uint8(large) if dtype == "uint8" else large
+        return as_dtype(large[:, :height, :width], dtype)
 
     def _check_upscale(self, images, factor):
         """Return the number of levels that `factor` means."""

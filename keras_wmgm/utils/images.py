@@ -66,6 +66,11 @@ def to_uint8(pixels: Any) -> np.ndarray:
     return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype("uint8")
 
 
+def as_dtype(pixels: Any, dtype: str) -> np.ndarray:
+    """Return pixels in [-1, 1] as one of `DTYPES`."""
+    return to_uint8(pixels) if dtype == "uint8" else np.asarray(pixels)
+
+
 def pixel_batches(data: Any, batch_size: int = 64) -> Iterator[np.ndarray]:
     """Yield float32 batches in [-1, 1] from whatever `fit` takes.
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_wmgm import factors
 from keras_wmgm.models import generation
 from keras_wmgm.models import noise as noises
 from tests.golden import make_pictures
@@ -297,3 +298,19 @@ def test_sizes_are_padded_to_what_the_networks_take(golden):
     found = golden.upscale(images, 2, seed=0, verbose=0, dtype="float32")
     assert found.shape == (2, 10, 6, 3)
     assert psnr(reduced(found.astype("float64"), 2), images, 2) >= 45
+
+
+def test_a_generator_without_noise_upscales():
+    inputs = {"condition": keras.Input((None, None, 1), name="condition")}
+    outputs = keras.layers.Conv2D(3, 1)(inputs["condition"])
+    details = factors.AdversarialFactor(
+        keras.Model(inputs, outputs), tiny.critic(4)
+    )
+    quiet = tiny.model(1, details)
+    quiet.adapt(tiny.IMAGES)
+    first, second = (
+        quiet.upscale(tiny.PIXELS[:3], 2, seed=seed, verbose=0)
+        for seed in (1, 2)
+    )
+    assert first.shape == (3, 16, 16, 1)
+    np.testing.assert_array_equal(first, second)
