@@ -1,5 +1,13 @@
 """Multi-scale generative models of images, in Keras 3."""
 
+# ruff: noqa: E402, I001
+from keras_wmgm.utils.backend import choose_backend as _choose_backend
+from keras_wmgm.utils.backend import quiet_command_line as _quiet
+
+_choose_backend()
+with _quiet():
+    import keras as _keras  # noqa: F401
+
 from keras_wmgm import callbacks as callbacks
 from keras_wmgm import data as data
 from keras_wmgm import diffusion as diffusion
@@ -9,6 +17,8 @@ from keras_wmgm import metrics as metrics
 from keras_wmgm import models as models
 from keras_wmgm import networks as networks
 from keras_wmgm import presets as presets
+from keras_wmgm import recipes as recipes
+from keras_wmgm.models import HybridWMGM as HybridWMGM
 from keras_wmgm.models import WMGM as WMGM
 from keras_wmgm.models import MultiscaleModel as MultiscaleModel
 from keras_wmgm.models import WaveletPyramid as WaveletPyramid

@@ -22,7 +22,7 @@ FOREIGN = {
     "tensorflow_datasets",
 }
 
-TOP = {"models", "cli"}
+TOP = {"models", "recipes", "cli"}
 ABOVE = {
     "utils": TOP | {"networks", "factors", "presets", "data", "callbacks"},
     "layers": TOP | {"networks", "factors", "presets", "data", "callbacks"},
@@ -33,6 +33,8 @@ ABOVE = {
     "presets": TOP | {"networks", "factors", "data", "callbacks"},
     "data": TOP | {"networks", "factors", "presets", "callbacks"},
     "callbacks": TOP | {"networks", "factors"},
+    "models": {"recipes", "cli", "callbacks"},
+    "recipes": {"cli", "presets", "callbacks"},
 }
 """What each part of the package must not know of."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from keras_wmgm.utils.checks import check_count
+from keras_wmgm.callbacks.interval import Interval
 
 RUN_FILE = "run.keras"
 
@@ -26,9 +26,11 @@ class RunFolder(keras.callbacks.Callback):
     Args:
         folder: Where to; made if it is not there.
         every: Epochs between two saves; the last epoch is saved too.
+        minutes: The least number of minutes between two saves.
 
     Raises:
-        ValueError: If `every` is not a positive whole number.
+        ValueError: If `every` is not a positive whole number, or `minutes`
+            is negative.
 
     Example:
 
@@ -46,24 +48,37 @@ class RunFolder(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, folder: str | os.PathLike, every: int = 1):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        every: int = 1,
+        minutes: float = 0.0,
+    ):
         super().__init__()
         self.folder = Path(folder)
-        self.every = check_count("every", every)
+        self.interval = Interval(every, minutes)
+        self.saved_epochs = None
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def on_train_begin(self, logs=None):
+        self.saved_epochs = self.model.epochs_trained
+
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every == 0:
+        if self.interval.due(epoch):
             self._save()
 
     def on_train_end(self, logs=None):
-        if self.model.epochs_trained % self.every:
+        if self.model.epochs_trained != self.saved_epochs:
             self._save()
 
     def _save(self):
         temporary = self.folder / f".new.{RUN_FILE}"
-        self.model.save(temporary)
-        os.replace(temporary, self.folder / RUN_FILE)
+        try:
+            self.model.save(temporary)
+            os.replace(temporary, self.folder / RUN_FILE)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.saved_epochs = self.model.epochs_trained
 
 
 def load_run(folder: str | os.PathLike) -> keras.Model:

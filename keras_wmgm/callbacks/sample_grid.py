@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from keras_wmgm.callbacks.interval import Interval
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
@@ -22,6 +23,7 @@ class SampleGrid(keras.callbacks.Callback):
         num_images: Images in a grid.
         num_steps: As of `generate`.
         seed: Seed of the noise.
+        minutes: The least number of minutes between two grids.
 
     Example:
 
@@ -38,17 +40,18 @@ class SampleGrid(keras.callbacks.Callback):
         num_images: int = 16,
         num_steps: int | tuple[int, ...] = 8,
         seed: int = 0,
+        minutes: float = 0.0,
     ):
         super().__init__()
         self.folder = Path(folder)
-        self.every = check_count("every", every)
+        self.interval = Interval(every, minutes)
         self.num_images = check_count("num_images", num_images)
         self.num_steps = num_steps
         self.seed = seed
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every == 0:
+        if self.interval.due(epoch):
             self.draw(self.folder / f"epoch_{epoch + 1:04d}.png")
 
     def draw(self, path: str | os.PathLike) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,16 @@ from keras_wmgm.utils.checks import check_count
 CROPS = ("center", "stretch")
 ON_ERROR = ("raise", "skip")
 MODES = {1: "L", 3: "RGB"}
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,  # an encrypted member of a zip file
+    SyntaxError,  # Pillow's for a broken PNG
+    zipfile.BadZipFile,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 ENDINGS = (
     ".avif",
     ".bmp",
@@ -116,7 +127,7 @@ def load_images(
     def read(name):
         try:
             return _read(files[name], size, crop, mode)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             return error
 
     with ThreadPoolExecutor() as pool:
@@ -124,6 +135,39 @@ def load_images(
     good = _without_errors(results, on_error, path)
     images = np.stack(good)
     return images if images.ndim == 4 else images[..., None]
+
+
+def load_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
+    """Read one image file at its own size.
+
+    Args:
+        path: The file.
+        channels: As of `load_images`.
+
+    Returns:
+        uint8 image, `(height, width, channels)`.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it cannot be read.
+    """
+    mode = MODES[check_choice("channels", channels, MODES)]
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no image. Received: {path}")
+    try:
+        image = np.asarray(_open(path.read_bytes(), mode))
+    except UNREADABLE as error:
+        raise ValueError(
+            f"The image cannot be read: {error}. Received: {path}"
+        ) from None
+    return image if image.ndim == 3 else image[..., None]
+
+
+def image_files(folder: str | os.PathLike) -> list[Path]:
+    """Return the image files of a folder and those within, by name."""
+    paths = Path(folder).rglob("*")
+    return sorted(p for p in paths if _is_image(str(p.relative_to(folder))))
 
 
 def _check_size(image_size):
@@ -145,14 +189,19 @@ def _files(path) -> dict[str, Callable[[], bytes]]:
             "Images are read from a folder or a zip file, and there is none. "
             f"Received: {text}"
         )
-    paths = sorted(p for p in folder.rglob("*") if _is_image(p.name))
+    paths = image_files(folder)
     return {str(p.relative_to(folder)): p.read_bytes for p in paths}
 
 
 def _zipped(path, inside):
     if not zipfile.is_zipfile(path):
         raise FileNotFoundError(f"There is no zip file. Received: {path}")
-    archive = zipfile.ZipFile(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(
+            f"The zip file is damaged ({error}). Received: {path}"
+        ) from None
     prefix = inside.strip("/") + "/" if inside else ""
     names = sorted(
         name
@@ -174,8 +223,7 @@ def _is_image(name):
 
 def _read(read_bytes, size, crop, mode):
     """Return one image as a uint8 array."""
-    with Image.open(io.BytesIO(read_bytes())) as opened:
-        image = _to_mode(ImageOps.exif_transpose(opened), mode)
+    image = _open(read_bytes(), mode)
     height, width = size
     if image.height < height or image.width < width:
         raise ValueError(
@@ -185,6 +233,11 @@ def _read(read_bytes, size, crop, mode):
     if crop == "center":
         return np.asarray(ImageOps.fit(image, (width, height), Image.LANCZOS))
     return np.asarray(image.resize((width, height), Image.LANCZOS))
+
+
+def _open(content, mode):
+    with Image.open(io.BytesIO(content)) as opened:
+        return _to_mode(ImageOps.exif_transpose(opened), mode)
 
 
 def _to_mode(image, mode):

@@ -1,5 +1,6 @@
 """The pyramid, and the models over it."""
 
+from keras_wmgm.models.hybrid_wmgm import HybridWMGM as HybridWMGM
 from keras_wmgm.models.multiscale_model import (
     MultiscaleModel as MultiscaleModel,
 )

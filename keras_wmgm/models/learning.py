@@ -235,7 +235,7 @@ class Learning:
         """
         self._check_compiled("fit")
         check_arguments("fit", kwargs)
-        active = self._check_factors(factors)
+        active = self.trained_roles(factors)
         x = check_data("fit", x, self.image_shape)
         check_validation(kwargs.get("validation_data"), self.image_shape)
         batch_size = kwargs.pop("batch_size", None)
@@ -327,8 +327,15 @@ class Learning:
                 "Received: a model without"
             )
 
-    def _check_factors(self, factors):
-        """Return the roles that `factors` means, in the networks' order."""
+    def trained_roles(self, factors: Any = None) -> tuple[str, ...]:
+        """Return the roles that `fit(factors=...)` trains.
+
+        Args:
+            factors: As of `fit`.
+
+        Raises:
+            ValueError: For names of no factor and no role.
+        """
         if factors is None:
             return tuple(self.networks)
         named = {name: set(self._roles_of(name)) for name in self.factors}

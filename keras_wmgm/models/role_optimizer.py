@@ -106,7 +106,8 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
                 steps[role].append((grad, variable))
         for role, pairs in steps.items():
             if pairs:
-                self._by_role[role].apply(*map(list, zip(*pairs, strict=True)))
+                gradients, variables = map(list, zip(*pairs, strict=True))
+                _apply(self._by_role[role], gradients, variables)
         self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list):
@@ -124,6 +125,23 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
             return  # weights of a model that was not compiled
         for i, variable in enumerate(self._variables):
             variable.assign(store[str(i)])
+
+
+def _apply(optimizer, gradients, variables):
+    """Step an optimizer whose average forgets the first steps sooner.
+
+    With a momentum of 0.999 from the start, the average of a run of a hundred
+    steps would still be made of weights from before it learned anything.
+    """
+    momentum = optimizer.ema_momentum
+    if optimizer.use_ema:
+        steps = keras.ops.cast(optimizer.iterations, "float32")
+        growing = (1.0 + steps) / (10.0 + steps)
+        optimizer.ema_momentum = keras.ops.minimum(momentum, growing)
+    try:
+        optimizer.apply(gradients, variables)
+    finally:
+        optimizer.ema_momentum = momentum
 
 
 class Averages:

@@ -39,6 +39,9 @@ REGISTRY = {
 }
 """The presets by name."""
 
+DEFAULT_PRESET = "clothing_128"
+"""The preset that ships with the package."""
+
 
 def presets_of(class_name: str) -> dict[str, Preset]:
     """Return the presets of one class by name."""

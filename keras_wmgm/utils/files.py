@@ -8,6 +8,16 @@ import numpy as np
 from PIL import Image
 
 
+def check_image_name(path: str | os.PathLike) -> None:
+    """Refuse a name whose ending is no image format's."""
+    endings = Image.registered_extensions()
+    if Path(path).suffix.lower() not in endings:
+        raise ValueError(
+            "The ending of an image's name chooses its format: .png, .jpg, "
+            f".webp, ... Received: {path}"
+        )
+
+
 def save_image(image: np.ndarray, path: str | os.PathLike) -> None:
     """Write a uint8 image under another name, and rename it.
 

@@ -1,0 +1,98 @@
+"""Ends of a training run that are neither its last epoch nor a failure."""
+
+import signal
+import time
+
+import keras
+
+from keras_wmgm.utils.checks import check_number
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """Stop after so many minutes, over any number of `fit`s.
+
+    The time counts from the first batch after the callback was made.
+
+    Args:
+        minutes: How long to train.
+
+    Raises:
+        ValueError: If `minutes` is not positive.
+
+    Example:
+
+    ```python
+    limit = keras_wmgm.callbacks.TimeLimit(minutes=30)
+    model.fit(images, epochs=1000, callbacks=[limit])
+    ```
+    """
+
+    def __init__(self, minutes: float):
+        super().__init__()
+        self.seconds = 60 * check_number("minutes", minutes, 0, above=True)
+        self.began = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the first batch."""
+        return 0.0 if self.began is None else time.monotonic() - self.began
+
+    @property
+    def reached(self) -> bool:
+        """Whether the time is up."""
+        return self.elapsed >= self.seconds
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.began is None:
+            self.began = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.reached:
+            self.model.stop_training = True
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Stop after the batch in which the process is asked to end.
+
+    What follows an epoch still happens, so a `RunFolder` beside it saves the
+    run. Used as a context manager around `fit`s; a second signal ends the
+    process at once.
+
+    Args:
+        signals: The signals that are heard: by default SIGTERM, which job
+            schedulers send, and SIGINT, which is Ctrl-C.
+
+    Example:
+
+    ```python
+    with keras_wmgm.callbacks.StopOnSignal() as stop:
+        model.fit(images, epochs=100, callbacks=[stop, run_folder])
+    ```
+    """
+
+    def __init__(
+        self, signals: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
+    ):
+        super().__init__()
+        self.signals = signals
+        self.received = None
+        self._before = {}
+
+    def __enter__(self):
+        self._before = {s: signal.signal(s, self._hear) for s in self.signals}
+        return self
+
+    def __exit__(self, *error):
+        self._restore()
+
+    def _hear(self, number, frame):
+        self.received = number
+        self._restore()
+
+    def _restore(self):
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.received is not None:
+            self.model.stop_training = True

@@ -1,0 +1,3 @@
+"""The command line, `keras-wmgm`."""
+
+from keras_wmgm.cli.main import main as main

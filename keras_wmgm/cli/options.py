@@ -1,0 +1,72 @@
+"""Options that several commands have, and the checks of their values."""
+
+import os
+from pathlib import Path
+
+import click
+
+from keras_wmgm.diffusion.samplers import SAMPLERS
+from keras_wmgm.presets.registry import DEFAULT_PRESET
+
+COUNT = click.IntRange(min=1)
+
+preset = click.option(
+    "--preset",
+    default=DEFAULT_PRESET,
+    help="A preset's name, or a preset folder.",
+)
+num_steps = click.option(
+    "--num-steps",
+    type=COUNT,
+    default=8,
+    help="Network calls of each diffusion factor.",
+)
+sampler = click.option(
+    "--sampler",
+    type=click.Choice(list(SAMPLERS)),
+    default="dpm_solver_2m",
+    help="How a diffusion factor is drawn.",
+)
+seed = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    help="The same seed draws the same images.",
+)
+batch_size = click.option(
+    "--batch-size", type=COUNT, default=16, help="Images drawn at once."
+)
+overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replace an output that exists."
+)
+
+
+def is_folder(path: str) -> bool:
+    """Whether an output is a folder: it is one, or has no file's ending."""
+    return path.endswith(("/", os.sep)) or not Path(path).suffix
+
+
+def check_output(path: str, overwrite: bool) -> Path:
+    """Return a file that may be written, or refuse it before work starts."""
+    output = Path(path)
+    if output.is_dir():
+        raise IsADirectoryError(
+            "The output is a folder; end its name with / to fill it. "
+            f"Received: {path}"
+        )
+    if output.exists() and not overwrite:
+        raise FileExistsError(
+            "The output exists; choose another, or replace it with "
+            f"--overwrite. Received: {path}"
+        )
+    make_folder(output.parent)
+    return output
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that can be written to, or refuse it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(
+            f"The folder cannot be written to. Received: {folder}"
+        )

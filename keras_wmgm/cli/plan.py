@@ -1,0 +1,193 @@
+"""What `keras-wmgm train` is asked to do, checked before any work."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_wmgm.cli.options import make_folder
+from keras_wmgm.presets.load import from_preset
+from keras_wmgm.recipes import Recipe
+from keras_wmgm.recipes import Stage
+from keras_wmgm.recipes import read_recipe
+from keras_wmgm.recipes import read_run
+from keras_wmgm.recipes.train import FACTS
+
+DEFAULT_MINUTES = 60.0
+CRITIC_WARMUP_STEPS = 200
+COARSE_SIZE, GAN_SIZE = 8, 32
+IN_DATA = ("image_size", "crop", "flip", "channels", "on_error")
+IN_MODEL = ("model_class", "num_levels", "gan_levels")
+IN_STAGE = ("epochs", "factors", "batch_size")
+ON_RESUME = ("data", "minutes", "epochs")
+CLASSES = {"hybrid": "HybridWMGM", "wmgm": "WMGM"}
+
+
+@dataclass
+class Plan:
+    """A recipe, where it runs, and for how long.
+
+    Attributes:
+        recipe: What is trained.
+        folder: The run's folder.
+        facts: Where the images are (`"data"`), and the preset that the
+            weights come from (`"init_from"`).
+        minutes: A limit of time, or `None`.
+    """
+
+    recipe: Recipe
+    folder: Path
+    facts: dict[str, Any]
+    minutes: float | None
+
+    def steps(self, epochs: int, num_images: int) -> tuple[int, int | None]:
+        """Return the steps that are done, and all; `None` for no end."""
+        done = total = 0
+        for stage in self.recipe.stages:
+            per_epoch = stage.steps_per_epoch(num_images)
+            length = stage.num_epochs(num_images)
+            part = epochs if length is None else min(epochs, length)
+            epochs -= part
+            done += part * per_epoch
+            if length is None:
+                return done, None
+            total += length * per_epoch
+        return done, total
+
+
+def make_plan(given: dict[str, Any]) -> Plan:
+    """Return the plan of a new run from the options that were given."""
+    given = {name: v for name, v in given.items() if v is not None}
+    missing = [f"--{name}" for name in ("data", "output") if name not in given]
+    if missing:
+        raise ValueError(
+            f"A new run needs {' and '.join(missing)} (--resume RUN goes on "
+            "with an old one)."
+        )
+    _refuse_beside("--recipe", given, (*IN_MODEL, *IN_STAGE))
+    _refuse_beside("--init-from", given, IN_MODEL)
+    folder = Path(given["output"])
+    _check_new(folder)
+    minutes = given.get("minutes")
+    if "recipe" in given:
+        recipe = _with_options(read_recipe(given["recipe"]), given)
+    else:
+        recipe = _default_recipe(given)
+        if recipe.stages[-1].epochs is None and minutes is None:
+            minutes = DEFAULT_MINUTES
+    facts = {"data": _absolute(given["data"])}
+    if "init_from" in given:
+        facts["init_from"] = given["init_from"]
+        recipe.data["image_size"] = _init(recipe, given)
+    make_folder(folder)
+    return Plan(recipe, folder, facts, minutes)
+
+
+def resumed_plan(folder: str, given: dict[str, Any]) -> Plan:
+    """Return the plan of a run that goes on."""
+    given = {name: v for name, v in given.items() if v is not None}
+    others = [name for name in given if name not in ON_RESUME]
+    if others:
+        raise ValueError(
+            "A run goes on as it was started; only --data, --minutes and "
+            f"--epochs may be given anew. Received: {_flags(others)}"
+        )
+    recipe, facts = read_run(folder)
+    last, minutes = recipe.stages[-1], given.get("minutes")
+    if "epochs" in given:
+        last.epochs, last.steps = given["epochs"], None
+    if last.epochs is None and last.steps is None and minutes is None:
+        minutes = DEFAULT_MINUTES
+    if "data" in given:
+        facts["data"] = _absolute(given["data"])
+    return Plan(recipe, Path(folder), facts, minutes)
+
+
+def _default_recipe(given):
+    """Return one stage of all factors, or of those that are asked for."""
+    values = {
+        "data": {n: given[n] for n in IN_DATA if n in given},
+        "model": _model(given),
+        "stages": [{n: given[n] for n in IN_STAGE if n in given}],
+    }
+    values["data"].setdefault("image_size", 64)
+    stage = values["stages"][0]
+    if "factors" in stage:
+        stage["factors"] = stage["factors"].replace(" ", "").split(",")
+    return _with_options(Recipe.from_dict(values), given)
+
+
+def _with_options(recipe, given):
+    recipe.data.update({n: given[n] for n in IN_DATA if n in given})
+    if "channels" in recipe.data:
+        recipe.data["channels"] = int(recipe.data["channels"])
+    recipe.seed = given.get("seed", recipe.seed)
+    recipe.precision = given.get("precision", recipe.precision)
+    return recipe
+
+
+def _model(given):
+    """Return the model's table, with as many levels as the size wants."""
+    size = given.get("image_size", 64)
+    model = {"class": CLASSES[given.get("model_class", "hybrid")]}
+    levels = 0
+    while size % 2 ** (levels + 2) == 0 and size >> levels > COARSE_SIZE:
+        levels += 1
+    model["num_levels"] = given.get("num_levels", max(levels, 1))
+    if model["class"] == "HybridWMGM":
+        bands = [size >> k for k in range(1, model["num_levels"] + 1)]
+        large = sum(band >= GAN_SIZE for band in bands)
+        model["gan_levels"] = given.get("gan_levels", large)
+    elif "gan_levels" in given:
+        raise ValueError("Only a hybrid has --gan-levels.")
+    return model
+
+
+def _init(recipe, given):
+    """Return a preset's image size, and let its critics learn first.
+
+    A preset holds no critics: new ones would lead its generators astray.
+    """
+    model = from_preset(given["init_from"], load_weights=False)
+    model.compile()
+    critics = [role for role in model.networks if role.startswith("critic")]
+    if critics:
+        size = recipe.stages[0].batch_size
+        warmup = Stage(critics, None, CRITIC_WARMUP_STEPS, size)
+        recipe.stages.insert(0, warmup)
+    return model.image_shape[0]
+
+
+def _check_new(folder):
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(
+            "A run is kept in a folder, and there is a file. "
+            f"Received: {folder}"
+        )
+    if (folder / FACTS).exists():
+        raise FileExistsError(
+            f"The folder holds a run; go on with it: `keras-wmgm train "
+            f"--resume {folder}`, or choose another --output."
+        )
+
+
+def _absolute(data):
+    """Return where the images are, wherever the run goes on from."""
+    path, colon, inside = data.partition(".zip:")
+    return str(Path(path + ".zip" if colon else data).resolve()) + (
+        f":{inside}" if colon else ""
+    )
+
+
+def _refuse_beside(option, given, names):
+    if option.lstrip("-").replace("-", "_") in given:
+        others = [name for name in names if name in given]
+        if others:
+            raise ValueError(
+                f"{option} says what these do; leave one of them out. "
+                f"Received: {option} and {_flags(others)}"
+            )
+
+
+def _flags(names):
+    names = ["model" if name == "model_class" else name for name in names]
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -1,0 +1,199 @@
+"""`keras-wmgm train`."""
+
+from pathlib import Path
+
+import click
+import keras
+
+from keras_wmgm.callbacks import RunFolder
+from keras_wmgm.callbacks import SampleGrid
+from keras_wmgm.callbacks import StopOnSignal
+from keras_wmgm.callbacks import TimeLimit
+from keras_wmgm.callbacks import Watch
+from keras_wmgm.callbacks import load_run
+from keras_wmgm.callbacks.run_folder import RUN_FILE
+from keras_wmgm.cli.options import COUNT
+from keras_wmgm.cli.plan import Plan
+from keras_wmgm.cli.plan import make_plan
+from keras_wmgm.cli.plan import resumed_plan
+from keras_wmgm.cli.progress import Progress
+from keras_wmgm.data.image_folder import CROPS
+from keras_wmgm.data.image_folder import ON_ERROR
+from keras_wmgm.data.image_folder import load_images
+from keras_wmgm.presets.load import from_preset
+from keras_wmgm.recipes import build_model
+from keras_wmgm.recipes import build_optimizers
+from keras_wmgm.recipes import start_run
+from keras_wmgm.recipes import train as train_stages
+from keras_wmgm.recipes.recipe import PRECISIONS
+
+MINUTES = click.FloatRange(min=0, min_open=True)
+
+
+@click.command()
+@click.option("--data", help="A folder, a zip file, or photos.zip:folder.")
+@click.option("--output", help="The run's folder, made by this command.")
+@click.option("--resume", metavar="RUN", help="Go on with a run.")
+@click.option("--recipe", metavar="FILE", help="A recipe, in TOML.")
+@click.option(
+    "--init-from",
+    metavar="PRESET",
+    help="Start from a preset's weights, and its networks.",
+)
+@click.option("--minutes", type=MINUTES, help="Stop after so long.")
+@click.option(
+    "--epochs",
+    type=COUNT,
+    help="Stop after so many.  [default: as --minutes, or an hour]",
+)
+@click.option(
+    "--image-size", type=COUNT, help="Height and width.  [default: 64]"
+)
+@click.option(
+    "--crop", type=click.Choice(CROPS), help="To a square.  [default: center]"
+)
+@click.option(
+    "--flip/--no-flip",
+    default=None,
+    help="Mirror each image half of the time.  [default: no-flip]",
+)
+@click.option("--channels", type=click.Choice(["1", "3"]), help="[default: 3]")
+@click.option(
+    "--on-error",
+    type=click.Choice(ON_ERROR),
+    help="For unreadable or small images.  [default: raise]",
+)
+@click.option(
+    "--model",
+    "model_class",
+    type=click.Choice(["hybrid", "wmgm"]),
+    help="Diffusion on small bands and GANs on large ones, or the paper's "
+    "model.  [default: hybrid]",
+)
+@click.option(
+    "--num-levels",
+    type=COUNT,
+    help="Haar levels.  [default: to a coarse band of 8x8 or less]",
+)
+@click.option(
+    "--gan-levels",
+    type=click.IntRange(min=0),
+    help="Of a hybrid: the finest levels, drawn by GANs.  [default: those of "
+    "32x32 and more]",
+)
+@click.option(
+    "--factors", help="What to train, as in coarse,detail_1.  [default: all]"
+)
+@click.option("--batch-size", type=COUNT, help="[default: 32]")
+@click.option("--seed", type=click.IntRange(min=0), help="[default: 0]")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="[default: float32]"
+)
+@click.option(
+    "--sample-minutes",
+    type=MINUTES,
+    default=2.0,
+    help="Time between two grids of samples.",
+)
+@click.option(
+    "--save-minutes",
+    type=MINUTES,
+    default=5.0,
+    help="Time between two saves.",
+)
+def train(sample_minutes, save_minutes, resume, **given):
+    """Learn from a folder of images.
+
+    In the run's folder you find samples/, drawn while it learns with the
+    averaged weights; run.keras, from which --resume goes on; and at the end
+    preset/, which `keras-wmgm generate --preset` draws from. Ctrl-C and
+    SIGTERM save and stop.
+
+    \b
+        keras-wmgm train --data photos/ --minutes 60 --output run
+        keras-wmgm train --resume run --minutes 60
+    """
+    plan = resumed_plan(resume, given) if resume else make_plan(given)
+    keras.config.set_dtype_policy(plan.recipe.precision)
+    images = _images(plan)
+    if not resume:
+        start_run(plan.folder, plan.recipe, **plan.facts)
+    model = _model(plan, len(images))
+    click.echo(f"{len(images)} images, {_networks(model)}", err=True)
+    whole, stop = _train(plan, model, images, sample_minutes, save_minutes)
+    _finish(plan, model, len(images))
+    if stop.received is not None:
+        click.echo(f"Stopped. Go on: keras-wmgm train --resume {plan.folder}")
+        raise click.exceptions.Exit(128 + stop.received)
+    if not whole:
+        click.echo(f"Time is up. More: keras-wmgm train --resume {plan.folder}")
+    click.echo(
+        f"Draw: keras-wmgm generate --preset {plan.folder / 'preset'} "
+        "--output samples.png"
+    )
+
+
+def _images(plan: Plan):
+    data = dict(plan.recipe.data)
+    for name in ("source", "flip"):
+        data.pop(name, None)
+    images = load_images(plan.facts["data"], **data)
+    if len(images) < 2:
+        raise ValueError(
+            "More than one image is needed to learn from. "
+            f"Received: {plan.facts['data']}"
+        )
+    return images
+
+
+def _model(plan, num_images):
+    """Make the compiled model: anew, from a preset or as a run left it."""
+    if (plan.folder / RUN_FILE).exists():
+        return load_run(plan.folder)
+    if plan.facts.get("init_from"):
+        model = from_preset(plan.facts["init_from"])
+    else:
+        model = build_model(plan.recipe)
+    model.compile(build_optimizers(plan.recipe, model, num_images))
+    return model
+
+
+def _networks(model):
+    counts = {r: n.count_params() / 1e6 for r, n in model.networks.items()}
+    return ", ".join(f"{r} {count:.2f} M" for r, count in counts.items())
+
+
+def _train(plan, model, images, sample_minutes, save_minutes):
+    """Run the stages; return whether they came to an end, and the signal."""
+    limit = TimeLimit(plan.minutes) if plan.minutes else None
+    done, total = plan.steps(model.epochs_trained, len(images))
+    bar = Progress(total, limit, done)
+    with StopOnSignal() as stop:
+        callbacks = [
+            bar,
+            stop,
+            *([limit] if limit else []),
+            Watch(bar.tell),
+            RunFolder(plan.folder, minutes=save_minutes),
+            SampleGrid(plan.folder / "samples", minutes=sample_minutes),
+        ]
+        try:
+            whole = train_stages(model, plan.recipe, images, callbacks)
+        finally:
+            bar.close()
+    return whole, stop
+
+
+def _finish(plan, model, num_images):
+    """Write the preset, and a last grid from its weights."""
+    facts = {
+        "recipe": plan.recipe.to_dict(),
+        "data": plan.recipe.data.get("source", Path(plan.facts["data"]).name),
+        "num_images": num_images,
+        "epochs": model.epochs_trained,
+    }
+    model.save_to_preset(plan.folder / "preset", "float16", facts)
+    grid = SampleGrid(plan.folder)
+    grid.set_model(model)
+    grid.draw(plan.folder / "samples.png")
+    click.echo(f"Samples: {plan.folder / 'samples.png'}")

@@ -1,0 +1,168 @@
+"""From a recipe's tables to a model and its optimizers."""
+
+from typing import Any
+
+import keras
+
+from keras_wmgm import models
+from keras_wmgm.factors.adversarial_factor import AdversarialFactor
+from keras_wmgm.factors.diffusion_factor import DiffusionFactor
+from keras_wmgm.factors.factor import Factor
+from keras_wmgm.networks.detail_critic import DetailCritic
+from keras_wmgm.networks.detail_unet import DetailUNet
+from keras_wmgm.networks.score_unet import ScoreUNet
+from keras_wmgm.recipes.recipe import Recipe
+from keras_wmgm.utils.checks import check_choice
+
+KINDS = ("diffusion", "gan")
+DECAYS = (None, "cosine")
+EMA = {"use_ema": True, "ema_momentum": 0.999}
+ADAM = {"class": "Adam", "global_clipnorm": 1.0, "decay": "cosine"}
+DEFAULTS = {
+    "diffusion": {**ADAM, **EMA, "learning_rate": 1e-3, "warmup_steps": 300},
+    "gan": {**ADAM, **EMA, "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9},
+    "critic": {**ADAM, "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9},
+}
+"""Optimizers that did well; `compile` without arguments takes the paper's."""
+
+
+def build_model(recipe: Recipe) -> keras.Model:
+    """Make the model that a recipe describes, its weights drawn from its seed.
+
+    Raises:
+        ValueError: For arguments that no class takes.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    arguments = dict(recipe.model)
+    model_class = getattr(models, arguments.pop("class"))
+    size = recipe.data["image_size"]
+    channels = recipe.data.get("channels", 3)
+    coarse, details = arguments.get("coarse"), arguments.get("details")
+    levels = arguments.get("num_levels")
+    if coarse is not None:
+        arguments["coarse"] = _factor("coarse", coarse, channels)
+    if isinstance(details, list):
+        arguments["details"] = [
+            _factor("details", values, 3 * channels, channels)
+            for values in details
+        ]
+    elif details is not None:
+        arguments["details"] = _factor(
+            "details", details, 3 * channels, channels, levels
+        )
+    return _call(
+        "model",
+        model_class,
+        image_shape=(size, size, channels),
+        seed=recipe.seed,
+        **arguments,
+    )
+
+
+def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:
+    """Make a factor of a table."""
+    values = dict(values)
+    kind = check_choice("kind", values.pop("kind", "diffusion"), KINDS)
+    shared = {"num_scales": num_scales}
+    if kind == "diffusion":
+        network = {"condition_channels": condition, **shared}
+        network.update(values.pop("network", {}))
+        values["network"] = _call(where, ScoreUNet, channels, **network)
+        return _call(where, DiffusionFactor, **values)
+    if not condition:
+        raise ValueError(
+            "A GAN draws details under a condition, and the coarse band has "
+            f"none: it is drawn by diffusion. Received: {where}.kind='gan'"
+        )
+    generator = {**shared, **values.pop("generator", {})}
+    critic = {**shared, **values.pop("critic", {})}
+    bands = values.get("critic_input", "bands") == "bands"
+    seen = condition + channels if bands else condition
+    values["generator"] = _call(where, DetailUNet, condition, **generator)
+    values["critic"] = _call(where, DetailCritic, seen, **critic)
+    return _call(where, AdversarialFactor, **values)
+
+
+def _call(where, function, *args, **kwargs):
+    """Call a class with a file's arguments; an unknown one is an error."""
+    try:
+        return function(*args, **kwargs)
+    except TypeError as error:
+        raise ValueError(
+            f"[{where}] does not fit `{function.__name__}`: {error}"
+        ) from error
+
+
+def build_optimizers(
+    recipe: Recipe, model: keras.Model, num_images: int
+) -> dict[str, keras.optimizers.Optimizer]:
+    """Make an optimizer for every role of a model, as `compile` takes them.
+
+    Args:
+        recipe: A recipe; what it does not say is in `DEFAULTS`.
+        model: Its model.
+        num_images: Number of training images, which says how many steps the
+            learning rate decays over.
+    """
+    roles = list(model.networks)
+    for name in recipe.optimizers:
+        known = {*roles, *(role.partition("_")[0] for role in roles)}
+        check_choice("optimizers", name, sorted(known))
+    return {
+        role: _optimizer(
+            _settings(recipe, model, role),
+            _steps(recipe, model, role, num_images),
+        )
+        for role in roles
+    }
+
+
+def _settings(recipe, model, role) -> dict[str, Any]:
+    kind = role.partition("_")[0]
+    if kind != "critic":
+        is_diffusion = model.factors[role].is_diffusion
+        kind = "diffusion" if is_diffusion else "gan"
+    given = recipe.optimizers
+    default = given.get(role.partition("_")[0], DEFAULTS[kind])
+    return dict(given.get(role, default))
+
+
+def _steps(recipe, model, role, num_images):
+    """Return for how many steps a role is trained; `None` for no end."""
+    steps = 0
+    for stage in recipe.stages:
+        if role in model.trained_roles(stage.factors):
+            epochs = stage.num_epochs(num_images)
+            if epochs is None:
+                return None
+            steps += epochs * stage.steps_per_epoch(num_images)
+    return steps
+
+
+def _optimizer(settings, steps):
+    """Make an optimizer of a table, its rate decaying over the steps."""
+    name = settings.pop("class", "Adam")
+    decay = check_choice("decay", settings.pop("decay", None), DECAYS)
+    warmup = settings.pop("warmup_steps", 0)
+    if decay == "cosine" and steps:
+        settings["learning_rate"] = _cosine(
+            settings.get("learning_rate", 1e-3), warmup, steps
+        )
+    try:
+        return keras.optimizers.get({"class_name": name, "config": settings})
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"No optimizer can be made of this: {error}. "
+            f"Received: class={name!r}, {settings}"
+        ) from error
+
+
+def _cosine(rate, warmup, steps):
+    warmup = min(warmup, steps // 10)
+    return keras.optimizers.schedules.CosineDecay(
+        0.01 * rate if warmup else rate,
+        decay_steps=max(1, steps - warmup),
+        alpha=0.02,
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )

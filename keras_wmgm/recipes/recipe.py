@@ -1,0 +1,203 @@
+"""A recipe: all that makes a model out of images, in one TOML file.
+
+description = "..."            what comes out, in words
+seed = 0
+precision = "float32"          or "mixed_bfloat16"
+
+[data]                         arguments of `load_images`, and:
+source = "cats128.zip:train"   where the images came from, in words
+image_size = 128
+flip = true                    mirror each image half of the time
+
+[model]                        arguments of the class, and:
+class = "HybridWMGM"           or "WMGM", "MultiscaleModel"
+num_levels = 4
+
+[model.coarse]                 arguments of the factor; may be left out
+kind = "diffusion"             or "gan"
+network = { filters = [48, 64] }
+
+[[model.details]]              one for each level, the finest first;
+kind = "gan"                   or one `[model.details]` for all
+generator = { filters = [32, 64] }
+critic = { filters = [32, 64] }
+
+[optimizers.coarse]            arguments of the optimizer, and:
+class = "Adam"
+decay = "cosine"               towards 0 over the stages that train it
+warmup_steps = 300
+
+[[stages]]                     one after the other
+factors = ["coarse"]           all, if left out
+epochs = 100                   or steps = 10_000
+batch_size = 64
+"""
+
+import os
+import tomllib
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from keras_wmgm.utils.checks import check_choice
+from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.checks import check_optional_count
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+CLASSES = ("HybridWMGM", "WMGM", "MultiscaleModel")
+DATA_KEYS = ("source", "image_size", "crop", "channels", "flip", "on_error")
+MODEL_KEYS = ("class", "num_levels", "gan_levels", "coarse", "details", "name")
+
+
+@dataclass
+class Stage:
+    """Some factors, trained for some time.
+
+    Attributes:
+        factors: Names as `fit` takes them; `None` for all.
+        epochs: How many; `None` with `steps`, or to go on until the time is
+            up.
+        steps: How many steps at least, in whole epochs.
+        batch_size: Images per step.
+    """
+
+    factors: list[str] | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 32
+
+    def __post_init__(self):
+        if isinstance(self.factors, str):
+            self.factors = [self.factors]
+        check_optional_count("epochs", self.epochs)
+        check_optional_count("steps", self.steps)
+        check_count("batch_size", self.batch_size)
+        if self.epochs and self.steps:
+            raise ValueError(
+                "A stage lasts for `epochs` or for `steps`, not both. "
+                f"Received: epochs={self.epochs}, steps={self.steps}"
+            )
+
+    def steps_per_epoch(self, num_images: int) -> int:
+        """Return the batches of an epoch."""
+        return max(1, num_images // self.batch_size)
+
+    def num_epochs(self, num_images: int) -> int | None:
+        """Return how many epochs it lasts; `None` for no end."""
+        if self.steps:
+            return -(-self.steps // self.steps_per_epoch(num_images))
+        return self.epochs
+
+
+@dataclass
+class Recipe:
+    """Data, model, optimizers and stages; see the module for the file.
+
+    Attributes:
+        data: How images are read, and where from.
+        model: The model's class and arguments.
+        optimizers: Arguments of optimizers, by role as `compile` takes them.
+        stages: What is trained, one after the other.
+        description: What comes out, in words.
+        seed: Seed of weights, order and all that is drawn in training.
+        precision: Keras's dtype policy while training.
+
+    Example:
+
+    >>> from keras_wmgm.recipes import Recipe
+    >>> recipe = Recipe.from_dict({
+    ...     "data": {"image_size": 32},
+    ...     "model": {"class": "WMGM", "num_levels": 2},
+    ...     "stages": [{"epochs": 10}]})
+    >>> recipe.stages[0].num_epochs(num_images=200)
+    10
+    """
+
+    data: dict[str, Any]
+    model: dict[str, Any]
+    optimizers: dict[str, dict] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=lambda: [Stage()])
+    description: str = ""
+    seed: int = 0
+    precision: str = "float32"
+
+    def __post_init__(self):
+        check_choice("precision", self.precision, PRECISIONS)
+        check_count("seed", self.seed, minimum=0)
+        _check_keys("data", self.data, DATA_KEYS)
+        check_count("image_size", self.data.get("image_size", 0))
+        _check_keys("model", self.model, MODEL_KEYS)
+        self.model.setdefault("class", "HybridWMGM")
+        check_choice("class", self.model["class"], CLASSES)
+        if not self.stages:
+            raise ValueError("A recipe needs at least one stage.")
+        for stage in self.stages[:-1]:
+            if not (stage.epochs or stage.steps):
+                raise ValueError(
+                    "Every stage but the last needs `epochs` or `steps`. "
+                    f"Received: {stage}"
+                )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """Make a recipe of what a file holds.
+
+        Raises:
+            ValueError: For unknown keys and values of the wrong kind.
+        """
+        fields = cls.__dataclass_fields__
+        _check_keys("recipe", values, fields)
+        missing = [name for name in ("data", "model") if name not in values]
+        if missing:
+            raise ValueError(
+                f"A recipe needs [{'], ['.join(missing)}]. "
+                f"Received: {list(values)}"
+            )
+        stages = [_stage(stage) for stage in values.get("stages", [{}])]
+        return cls(**{**values, "stages": stages})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `from_dict` takes."""
+        values = asdict(self)
+        values["stages"] = [
+            {k: v for k, v in stage.items() if v is not None}
+            for stage in values["stages"]
+        ]
+        return values
+
+
+def read_recipe(path: str | os.PathLike) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is not a recipe.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"A recipe is a TOML file, and there is none. Received: {path}"
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"The recipe is no TOML file ({error}). Received: {path}"
+        ) from None
+    return Recipe.from_dict(values)
+
+
+def _stage(values):
+    _check_keys("stages", values, Stage.__dataclass_fields__)
+    return Stage(**values)
+
+
+def _check_keys(where, values, known):
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"[{where}] must be a table. Received: {where}={values!r}"
+        )
+    for key in values:
+        check_choice(f"{where}.{key}" if where != "recipe" else key, key, known)

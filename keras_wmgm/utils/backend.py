@@ -1,0 +1,60 @@
+"""Before Keras is imported: a backend that is there."""
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def choose_backend() -> None:
+    """Let Keras use a backend that is installed, if its choice is not.
+
+    Keras takes TensorFlow where nothing was chosen, also where only another
+    backend is installed, and fails. A choice that works is left alone, and so
+    is one made by `KERAS_BACKEND`.
+    """
+    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
+        return
+    if _installed(_configured()):
+        return
+    found = [backend for backend in BACKENDS if _installed(backend)]
+    if found:
+        os.environ["KERAS_BACKEND"] = found[0]
+
+
+@contextmanager
+def quiet_command_line():
+    """Keep a backend's notes on its build off the command line's output.
+
+    TensorFlow writes them to the process's standard error while it is
+    imported, before any command could run; what fails is raised all the same.
+    """
+    if Path(sys.argv[0]).stem != "keras-wmgm":
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _installed(backend):
+    return backend in BACKENDS and find_spec(backend) is not None
+
+
+def _configured():
+    """Return the backend that Keras's own file names, or its default."""
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    try:
+        return json.loads((home / "keras.json").read_text())["backend"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
