@@ -25,8 +25,9 @@ class RunFolder(keras.callbacks.Callback):
 
     Args:
         folder: Where to; made if it is not there.
-        every: Epochs between two saves; the last epoch is saved too.
+        every: Epochs between two saves.
         minutes: The least number of minutes between two saves.
+        at_end: Whether the end of `fit` is saved in any case.
 
     Raises:
         ValueError: If `every` is not a positive whole number, or `minutes`
@@ -53,10 +54,12 @@ class RunFolder(keras.callbacks.Callback):
         folder: str | os.PathLike,
         every: int = 1,
         minutes: float = 0.0,
+        at_end: bool = True,
     ):
         super().__init__()
         self.folder = Path(folder)
         self.interval = Interval(every, minutes)
+        self.at_end = at_end
         self.saved_epochs = None
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -65,13 +68,14 @@ class RunFolder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self.interval.due(epoch):
-            self._save()
+            self.save()
 
     def on_train_end(self, logs=None):
-        if self.model.epochs_trained != self.saved_epochs:
-            self._save()
+        if self.at_end and self.model.epochs_trained != self.saved_epochs:
+            self.save()
 
-    def _save(self):
+    def save(self) -> None:
+        """Save the run as it is now."""
         temporary = self.folder / f".new.{RUN_FILE}"
         try:
             self.model.save(temporary)

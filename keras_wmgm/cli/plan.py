@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_wmgm.cli.options import make_folder
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import Recipe
@@ -13,6 +15,7 @@ from keras_wmgm.recipes import read_run
 from keras_wmgm.recipes.train import FACTS
 
 DEFAULT_MINUTES = 60.0
+TURN_STEPS = 100
 CRITIC_WARMUP_STEPS = 200
 COARSE_SIZE, GAN_SIZE = 8, 32
 IN_DATA = ("image_size", "crop", "flip", "channels", "on_error")
@@ -39,18 +42,20 @@ class Plan:
     facts: dict[str, Any]
     minutes: float | None
 
-    def steps(self, epochs: int, num_images: int) -> tuple[int, int | None]:
+    def steps(
+        self, model: keras.Model, num_images: int
+    ) -> tuple[int, int | None]:
         """Return the steps that are done, and all; `None` for no end."""
-        done = total = 0
+        epochs, done, total = model.epochs_trained, 0, 0
         for stage in self.recipe.stages:
             per_epoch = stage.steps_per_epoch(num_images)
             length = stage.num_epochs(num_images)
-            part = epochs if length is None else min(epochs, length)
-            epochs -= part
-            done += part * per_epoch
             if length is None:
-                return done, None
+                return done + epochs * per_epoch, None
+            length *= len(stage.parts(model.factors))
+            done += min(epochs, length) * per_epoch
             total += length * per_epoch
+            epochs -= min(epochs, length)
         return done, total
 
 
@@ -111,6 +116,7 @@ def _default_recipe(given):
     }
     values["data"].setdefault("image_size", 64)
     stage = values["stages"][0]
+    stage["turn_steps"] = TURN_STEPS
     if "factors" in stage:
         stage["factors"] = stage["factors"].replace(" ", "").split(",")
     return _with_options(Recipe.from_dict(values), given)

@@ -1,5 +1,6 @@
 """One progress bar for a whole run, with the losses beside it."""
 
+import io
 import sys
 import time
 
@@ -7,6 +8,7 @@ import keras
 from tqdm import tqdm
 
 SECONDS_ON_A_TERMINAL, SECONDS_IN_A_LOG = 0.5, 30.0
+TIMED = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
 class Progress(keras.callbacks.Callback):
@@ -15,29 +17,27 @@ class Progress(keras.callbacks.Callback):
     On a terminal it is a bar, in a log a line every half a minute.
 
     Args:
-        total: Steps in all; `None` where a time limit comes first.
-        limit: A `TimeLimit`, which the bar then shows instead of steps.
+        total: Steps in all; `None` where only the time is limited.
+        limit: A `TimeLimit`, shown where there is no number of steps.
         initial: Steps done before.
     """
 
     def __init__(self, total: int | None = None, limit=None, initial: int = 0):
         super().__init__()
-        terminal = sys.stderr.isatty()
-        self.seconds = SECONDS_ON_A_TERMINAL if terminal else SECONDS_IN_A_LOG
-        self.limit = limit
-        self.shown = -self.seconds
-        timed = {
-            "total": round(limit.seconds) if limit else total,
-            "bar_format": "{l_bar}{bar}| {elapsed}<{remaining}{postfix}",
-        }
-        self.bar = tqdm(
-            initial=initial,
-            dynamic_ncols=True,
-            mininterval=0,
-            file=sys.stderr,
-            **(timed if limit else {"total": total, "unit": "step"}),
+        self.terminal = sys.stderr.isatty()
+        self.seconds = (
+            SECONDS_ON_A_TERMINAL if self.terminal else SECONDS_IN_A_LOG
         )
+        self.limit = limit if total is None else None
         self.steps = initial
+        self.shown = -self.seconds
+        timed = {"total": round(limit.seconds)} if self.limit else {}
+        self.bar = tqdm(
+            **{"total": total, "initial": initial, "unit": "step", **timed},
+            bar_format=TIMED if self.limit else None,
+            dynamic_ncols=self.terminal,
+            file=sys.stderr if self.terminal else io.StringIO(),
+        )
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps += 1
@@ -52,9 +52,13 @@ class Progress(keras.callbacks.Callback):
     def _show(self, logs):
         losses = {n: f"{v:.3f}" for n, v in logs.items() if n != "loss"}
         self.bar.set_postfix(losses, refresh=False)
-        done = min(self.limit.elapsed, self.bar.total) if self.limit else None
-        self.bar.n = self.steps if done is None else round(done)
-        self.bar.refresh()
+        self.bar.n = self.steps
+        if self.limit:
+            self.bar.n = min(round(self.limit.elapsed), self.bar.total)
+        if self.terminal:
+            self.bar.refresh()
+        else:
+            print(self.bar, file=sys.stderr, flush=True)
 
     def tell(self, line: str) -> None:
         """Write a line above the bar."""

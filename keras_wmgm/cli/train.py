@@ -44,7 +44,7 @@ MINUTES = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--epochs",
     type=COUNT,
-    help="Stop after so many.  [default: as --minutes, or an hour]",
+    help="Of each factor.  [default: as --minutes, or an hour]",
 )
 @click.option(
     "--image-size", type=COUNT, help="Height and width.  [default: 64]"
@@ -166,21 +166,24 @@ def _networks(model):
 def _train(plan, model, images, sample_minutes, save_minutes):
     """Run the stages; return whether they came to an end, and the signal."""
     limit = TimeLimit(plan.minutes) if plan.minutes else None
-    done, total = plan.steps(model.epochs_trained, len(images))
+    done, total = plan.steps(model, len(images))
     bar = Progress(total, limit, done)
+    run = RunFolder(plan.folder, minutes=save_minutes, at_end=False)
     with StopOnSignal() as stop:
         callbacks = [
             bar,
             stop,
             *([limit] if limit else []),
             Watch(bar.tell),
-            RunFolder(plan.folder, minutes=save_minutes),
+            run,
             SampleGrid(plan.folder / "samples", minutes=sample_minutes),
         ]
         try:
             whole = train_stages(model, plan.recipe, images, callbacks)
         finally:
             bar.close()
+        run.set_model(model)
+        run.save()
     return whole, stop
 
 

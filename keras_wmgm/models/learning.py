@@ -37,7 +37,10 @@ class Learning:
         }
         self.epochs_trained = 0
         # The averages of the weights, and the roles that are trained.
-        self._training = Untracked(averages=Averages([]), active=())
+        # The functions that Keras compiled, by the roles they train.
+        self._training = Untracked(
+            averages=Averages([]), active=(), functions={}
+        )
 
     def compile(
         self,
@@ -92,6 +95,7 @@ class Learning:
         self.optimizer.build(self.trainable_variables)
         self._training.averages = Averages(by_role.values())
         self._training.active = tuple(self.networks)
+        self._training.functions = {}
 
     def _refuse_float16(self):
         networks = self.networks.values()
@@ -261,12 +265,15 @@ class Learning:
         return history
 
     def _activate(self, roles):
-        """Train these roles only; compiled functions are made anew."""
-        if roles == self._training.active:
-            return
+        """Train these roles only, by functions compiled for just them."""
+        functions = self._training.functions
+        before = (self.train_function, self.test_function)
+        functions[self._training.active] = before
         self._training.active = roles
         self.optimizer.active = frozenset(roles)
-        self.train_function, self.test_function = None, None
+        self.train_function, self.test_function = functions.get(
+            roles, (None, None)
+        )
 
     @property
     def averaged(self) -> bool:

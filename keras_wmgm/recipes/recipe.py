@@ -35,6 +35,8 @@ batch_size = 64
 
 import os
 import tomllib
+from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
@@ -48,6 +50,8 @@ from keras_wmgm.utils.checks import check_optional_count
 PRECISIONS = ("float32", "mixed_bfloat16")
 CLASSES = ("HybridWMGM", "WMGM", "MultiscaleModel")
 DATA_KEYS = ("source", "image_size", "crop", "channels", "flip", "on_error")
+FOREVER = 10**9
+"""Epochs that no run comes to the end of."""
 MODEL_KEYS = ("class", "num_levels", "gan_levels", "coarse", "details", "name")
 
 
@@ -57,22 +61,27 @@ class Stage:
 
     Attributes:
         factors: Names as `fit` takes them; `None` for all.
-        epochs: How many; `None` with `steps`, or to go on until the time is
-            up.
-        steps: How many steps at least, in whole epochs.
+        epochs: How many for each; `None` with `steps`, or to go on until the
+            time is up.
+        steps: How many steps for each at least, in whole epochs.
         batch_size: Images per step.
+        turn_steps: The factors take turns, each of so many steps at least, in
+            whole epochs; `None` to train them in the same step. What is
+            compiled for a factor alone is ready much sooner.
     """
 
     factors: list[str] | None = None
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 32
+    turn_steps: int | None = None
 
     def __post_init__(self):
         if isinstance(self.factors, str):
             self.factors = [self.factors]
         check_optional_count("epochs", self.epochs)
         check_optional_count("steps", self.steps)
+        check_optional_count("turn_steps", self.turn_steps)
         check_count("batch_size", self.batch_size)
         if self.epochs and self.steps:
             raise ValueError(
@@ -85,10 +94,32 @@ class Stage:
         return max(1, num_images // self.batch_size)
 
     def num_epochs(self, num_images: int) -> int | None:
-        """Return how many epochs it lasts; `None` for no end."""
-        if self.steps:
-            return -(-self.steps // self.steps_per_epoch(num_images))
-        return self.epochs
+        """Return how many epochs each factor gets; `None` for no end."""
+        return self._epochs(self.steps, num_images) or self.epochs
+
+    def parts(self, factors: Iterable[str]) -> list[list[str]]:
+        """Return what is trained together, one entry for each turn.
+
+        Args:
+            factors: The names of the model's factors.
+        """
+        names = list(self.factors or factors)
+        return [[name] for name in names] if self.turn_steps else [names]
+
+    def turns(
+        self, factors: Iterable[str], num_images: int
+    ) -> Iterator[tuple[list[str], int]]:
+        """Yield what is trained and for how many epochs, turn by turn."""
+        left = self.num_epochs(num_images)
+        turn = self._epochs(self.turn_steps, num_images) or left
+        while left is None or left > 0:
+            length = turn if left is None else min(turn or left, left)
+            for names in self.parts(factors):
+                yield names, length or FOREVER
+            left = None if left is None else left - length
+
+    def _epochs(self, steps, num_images):
+        return steps and -(-steps // self.steps_per_epoch(num_images))
 
 
 @dataclass

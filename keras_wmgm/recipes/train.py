@@ -12,7 +12,6 @@ from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.recipes.recipe import Recipe
 
 FACTS = "run.json"
-FOREVER = 10**9
 
 
 def train(
@@ -47,22 +46,28 @@ def train(
     keras_wmgm.recipes.train(model, recipe, images)
     ```
     """
-    flip = recipe.data.get("flip", False)
     end = 0
     for stage in recipe.stages:
-        end += stage.num_epochs(len(images)) or FOREVER
-        if model.epochs_trained >= end:
-            continue
-        model.fit(
-            ImageBatches(images, stage.batch_size, flip=flip, seed=recipe.seed),
-            initial_epoch=model.epochs_trained,
-            epochs=end,
-            factors=stage.factors,
-            callbacks=list(callbacks or []),
-            verbose=0,
+        batches = ImageBatches(
+            images,
+            stage.batch_size,
+            flip=recipe.data.get("flip", False),
+            seed=recipe.seed,
         )
-        if model.stop_training:
-            return False
+        for factors, epochs in stage.turns(model.factors, len(images)):
+            end += epochs
+            if model.epochs_trained >= end:
+                continue
+            model.fit(
+                batches,
+                initial_epoch=model.epochs_trained,
+                epochs=end,
+                factors=factors,
+                callbacks=list(callbacks or []),
+                verbose=0,
+            )
+            if model.stop_training:
+                return False
     return True
 
 
