@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+import keras_wmgm
+
+ZOO = Path(keras_wmgm.__file__).parents[1] / "zoo"
+RECIPES = {p.parent.name: p for p in sorted(ZOO.glob("*/recipe.toml"))}
+HYBRID_128 = 994_247 + 327_090 + 569_162 + 2 * 1_000_733
+PARAMETERS = {
+    "clothing_128": HYBRID_128,
+    "afhq_cat_128": HYBRID_128,
+    "afhq_dog_128": HYBRID_128,
+    "faces_utk_128": HYBRID_128,
+    "celeba_64": HYBRID_128 - 327_090,
+    "celebahq_128": 89_014_579,
+    "colon_128": 89_014_579,
+}
+
+
+def test_every_recipe_is_here():
+    assert set(PARAMETERS) | {"celeba_64_wmgm"} == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_stages_train_every_network_once(name):
+    recipe = keras_wmgm.recipes.read_recipe(RECIPES[name])
+    trained = [name for stage in recipe.stages for name in stage.factors]
+    details = recipe.model["details"]
+    if isinstance(details, list):
+        names = [f"detail_{k}" for k in range(len(details), 0, -1)]
+        assert len(details) == recipe.model["num_levels"]
+    else:
+        names = ["detail"]
+    assert trained == ["coarse", *names]
+    assert all(stage.num_epochs(1000) for stage in recipe.stages)
+
+
+@pytest.mark.parametrize("name", ["clothing_128", "celebahq_128"])
+def test_parameters(name):
+    recipe = keras_wmgm.recipes.read_recipe(RECIPES[name])
+    model = keras_wmgm.recipes.build_model(recipe)
+    counts = [
+        sum(v.size for v in factor.networks["draw"].trainable_variables)
+        for factor in model.factors.values()
+    ]
+    assert sum(map(int, counts)) == PARAMETERS[name]
