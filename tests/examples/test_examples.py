@@ -97,20 +97,17 @@ def test_generate_draws_what_the_model_draws(preset, tmp_path):
     assert np.any(walk[:, SIZE : 2 * SIZE] != walk[:, :SIZE])
 
 
-def test_details_of_a_row_share_the_coarse_band(preset):
-    model = keras_wmgm.from_preset(preset)
+def test_details_of_a_row_share_the_coarse_band():
+    model = tiny.model(2, tiny_details(), size=SIZE, channels=3)
+    model.adapt(0.02 * wave((4, *SHAPE)))  # so faint that nothing is clipped
     draw = {"num_steps": 2, "dtype": "float32", "verbose": 0}
     images = generate.details(model, rows=2, columns=3, seed=5, **draw)
-    means = upscale.block_means(images, 4)
-    # The coarse bands are the block means, where no pixel was clipped.
-    within = np.abs(images) < 1
-    kept = upscale.block_means(within.astype("float32"), 4) == 1
-    for row in (slice(0, 3), slice(3, 6)):
-        same = kept[row].all(axis=0)
-        assert same.any()
-        assert np.ptp(means[row], axis=0)[same].max() < 1e-5
-        assert np.ptp(images[row], axis=0).max() > 0.1
-    assert np.abs(means[0] - means[3])[kept[0] & kept[3]].max() > 0.1
+    assert np.abs(images).max() < 1
+    rows = images.reshape(2, 3, *SHAPE)
+    means = upscale.block_means(images, 4).reshape(2, 3, 4, 4, 3)
+    assert np.ptp(means, axis=1).max() < 1e-6
+    assert np.ptp(rows, axis=1).max() > 1e-3
+    assert np.ptp(means, axis=0).max() > 1e-3
 
 
 def test_upscale_keeps_the_content(preset, photos, tmp_path, capsys):
