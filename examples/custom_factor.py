@@ -10,8 +10,8 @@ and a factor is anything that can be learned and drawn. This one says
 with the mean m and the width b of every value out of one network. Wavelet
 coefficients of photographs are mostly small and seldom large, which a Laplace
 law says well [1] and a squared error does not. One network call draws all of
-a band. What it cannot say is how values hang together that the coarse band
-leaves open: edges come out right, textures as grain.
+a band. What the law leaves out is how neighbours hang together beyond what
+the coarse band tells of them: each is drawn alone, and texture becomes grain.
 
 [1] Mallat, "A theory for multiresolution signal decomposition" (1989), sec. V
 """
@@ -126,7 +126,7 @@ def parse(argv):
     add("data", help="a folder or a zip file of photographs")
     add("--image-size", type=int, default=64)
     add("--num-levels", type=int, default=3)
-    add("--epochs", type=int, default=20)
+    add("--epochs", type=int, default=100)
     add("--output", type=Path, default="laplace", help="a folder")
     return parser.parse_args(argv)
 
@@ -140,7 +140,7 @@ def main(argv=None):
     model.save_to_preset(args.output / "preset")
     # A preset is read like any other, as long as this file is imported.
     model = keras_wmgm.from_preset(args.output / "preset")
-    samples = model.generate(16, num_steps=8, seed=0)
+    samples = model.generate(16, num_steps=8, seed=0, verbose=0)
     save_image(image_grid(samples), args.output / "samples.png")
     print(args.output / "samples.png")
 

@@ -73,10 +73,10 @@ def main(argv=None):
         flip=True,
         on_error="skip",
     )
-    before = model.generate(COLUMNS, seed=0)
+    before = model.generate(COLUMNS, seed=0, verbose=0)
     compile_slowly(model, args.learning_rate)
     tune(model, images, args.warmup_epochs, args.epochs)
-    after = model.generate(COLUMNS, seed=0)
+    after = model.generate(COLUMNS, seed=0, verbose=0)
 
     model.save_to_preset(args.output / "preset", dtype="float16")
     rows = np.concatenate([before, after, images.images[:COLUMNS]])

@@ -74,21 +74,25 @@ def main(argv=None):
     model = keras_wmgm.from_preset(args.preset)
     calls = model.network_calls(args.num_steps)
     print(f"{args.preset}: {calls} network calls per picture")
-    shape = {"columns": args.columns, "seed": args.seed}
-    # One batch size for all, so that nothing is compiled twice.
-    draw = {"num_steps": args.num_steps, "batch_size": args.columns}
-    count = args.rows * args.columns
-    grids = {
-        "grid": model.generate(count, seed=args.seed, **draw),
-        "steps": steps(model, **shape, **draw),
-        "walk": walk(model, **shape, **draw),
-        "details": details(model, args.rows, **shape, **draw),
-    }
     args.output.mkdir(parents=True, exist_ok=True)
-    for name, images in grids.items():
+
+    def save(name, images):
         path = args.output / f"{name}.png"
         save_image(image_grid(images, args.columns), path)
         print(path)
+
+    shape = {"columns": args.columns, "seed": args.seed}
+    # One batch size for all, so that nothing is compiled twice.
+    draw = {
+        "num_steps": args.num_steps,
+        "batch_size": args.columns,
+        "verbose": 0,
+    }
+    count = args.rows * args.columns
+    save("grid", model.generate(count, seed=args.seed, **draw))
+    save("steps", steps(model, **shape, **draw))
+    save("walk", walk(model, **shape, **draw))
+    save("details", details(model, args.rows, **shape, **draw))
 
 
 if __name__ == "__main__":

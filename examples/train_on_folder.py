@@ -83,7 +83,7 @@ def finish(model, folder):
     """Write what draws, and let that draw."""
     model.save_to_preset(folder / "preset", dtype="float16")
     preset = keras_wmgm.from_preset(folder / "preset")
-    samples = preset.generate(16, num_steps=8, seed=0)
+    samples = preset.generate(16, num_steps=8, seed=0, verbose=0)
     save_image(image_grid(samples), folder / "samples.png")
     print(folder / "samples.png")
 

@@ -75,7 +75,7 @@ def main(argv=None):
     photos = photos[: args.num_images]
     small = np.rint(block_means(photos, args.factor)).astype("uint8")
 
-    ours = model.upscale(small, args.factor, seed=args.seed)
+    ours = model.upscale(small, args.factor, seed=args.seed, verbose=0)
     bicubic = resize(small, args.factor, Image.BICUBIC)
     for name, images in {"ours": ours, "bicubic": bicubic}.items():
         kept = psnr(block_means(images, args.factor), small)
