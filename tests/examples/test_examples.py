@@ -77,7 +77,8 @@ def test_help_is_the_docstring(example, capsys):
     assert example.__doc__.strip() in capsys.readouterr().out
 
 
-def test_generate_draws_what_the_model_draws(preset, tmp_path):
+def test_generate_draws_what_the_model_draws(preset, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate, "STEPS", (1, 2))
     options = ["--rows", "2", "--columns", "3", "--num-steps", "2"]
     folder = tmp_path / "new" / "samples"
     generate.main(
@@ -87,11 +88,10 @@ def test_generate_draws_what_the_model_draws(preset, tmp_path):
     draw = {"verbose": 0, "seed": 5}
     images = model.generate(6, num_steps=2, **draw)
     assert_shows(folder / "grid.png", images, 3, 1)
-    rows = [model.generate(3, num_steps=n, **draw) for n in (1, 2, 4, 8)]
+    rows = [model.generate(3, num_steps=n, **draw) for n in (1, 2)]
     assert_shows(folder / "steps.png", np.concatenate(rows), 3, 1)
     # A walk begins with picture 0 and ends with picture 1.
     walk = pixels(folder / "walk.png")
-    assert_shows(folder / "grid.png", images, 3, 1)
     ends = np.stack([walk[:, :SIZE], walk[:, -SIZE:]])
     assert np.abs(ends - images[:2].astype("int32")).max() <= 1
     assert np.any(walk[:, SIZE : 2 * SIZE] != walk[:, :SIZE])
@@ -261,13 +261,13 @@ def test_a_factor_of_ones_own_learns_a_known_law(tmp_path):
     _, std = model.pyramid.statistics["detail_1"]
     std = keras.ops.convert_to_numpy(std)
     model.compile(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.95))
-    fit = {"factors": "detail_1", "batch_size": 16, "verbose": 0}
-    first = model.fit(images, epochs=1, **fit).history["detail_1_loss"]
-    model.fit(images, epochs=60, **fit)
+    history = model.fit(
+        images, factors="detail_1", batch_size=16, epochs=60, verbose=0
+    )
     result = model.evaluate(held, return_dict=True, verbose=0)
     # The entropy of a Laplace law of width b is 1 + log 2b.
     entropy = np.mean(1 + np.log(2 * widths / std))
-    assert first[0] > entropy + 0.2
+    assert history.history["detail_1_loss"][0] > entropy + 0.2
     assert result["detail_1_loss"] == pytest.approx(entropy, abs=0.03)
     assert result["std_ratio_1"] == pytest.approx(1, abs=0.05)
     check_drawn(model, thumbnails)
