@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_parameters(name):
     recipe = keras_wmgm.recipes.read_recipe(RECIPES[name])
     model = keras_wmgm.recipes.build_model(recipe)
     counts = [
-        sum(v.size for v in factor.networks["draw"].trainable_variables)
+        sum(math.prod(v.shape) for v in factor.networks["draw"].trainable_variables)
         for factor in model.factors.values()
     ]
-    assert sum(map(int, counts)) == PARAMETERS[name]
+    assert sum(counts) == PARAMETERS[name]
