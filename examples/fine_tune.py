@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 import keras_wmgm
-from keras_wmgm.presets.registry import DEFAULT_PRESET
+from keras_wmgm import DEFAULT_PRESET
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
 
@@ -38,10 +38,8 @@ def compile_slowly(model, rate):
 
 
 def tune(model, images, warmup_epochs, epochs):
-    critics = [name for name in model.networks if name.startswith("critic")]
-    if critics and warmup_epochs:
-        print(f"{', '.join(critics)} first")
-        model.fit(images, factors=critics, epochs=warmup_epochs)
+    if warmup_epochs and any("critic" in role for role in model.networks):
+        model.fit(images, factors="critic", epochs=warmup_epochs)
     done = model.epochs_trained
     model.fit(images, initial_epoch=done, epochs=done + epochs)
 

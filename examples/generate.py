@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import keras_wmgm
-from keras_wmgm.presets.registry import DEFAULT_PRESET
+from keras_wmgm import DEFAULT_PRESET
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
 

@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 import keras_wmgm
+from keras_wmgm import DEFAULT_PRESET
 from keras_wmgm.data import load_images
-from keras_wmgm.presets.registry import DEFAULT_PRESET
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
 

@@ -22,5 +22,6 @@ from keras_wmgm.models import HybridWMGM as HybridWMGM
 from keras_wmgm.models import WMGM as WMGM
 from keras_wmgm.models import MultiscaleModel as MultiscaleModel
 from keras_wmgm.models import WaveletPyramid as WaveletPyramid
+from keras_wmgm.presets import DEFAULT_PRESET as DEFAULT_PRESET
 from keras_wmgm.presets import from_preset as from_preset
 from keras_wmgm.version import __version__ as __version__

@@ -155,10 +155,9 @@ def _init(recipe, given):
     """
     model = from_preset(given["init_from"], load_weights=False)
     model.compile()
-    critics = [role for role in model.networks if role.startswith("critic")]
-    if critics:
+    if any(role.startswith("critic") for role in model.networks):
         size = recipe.stages[0].batch_size
-        warmup = Stage(critics, None, CRITIC_WARMUP_STEPS, size)
+        warmup = Stage(["critic"], None, CRITIC_WARMUP_STEPS, size)
         recipe.stages.insert(0, warmup)
     return model.image_shape[0]
 

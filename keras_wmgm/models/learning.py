@@ -217,8 +217,8 @@ class Learning:
                 `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch
                 `DataLoader`, or a generator of tuples `(images,)`.
             factors: What to train: names as in `factors`, `"detail"` for all
-                details, or roles as in `networks`; all else is left
-                untouched. Defaults to all.
+                details, `"critic"` for all critics, or roles as in
+                `networks`; all else is left untouched. Defaults to all.
             **kwargs: `keras.Model.fit`'s.
 
         Returns:
@@ -348,6 +348,9 @@ class Learning:
         named = {name: set(self._roles_of(name)) for name in self.factors}
         details = [roles for name, roles in named.items() if name != "coarse"]
         meanings = {role: {role} for role in self.networks}
+        critics = {r for r in self.networks if r.startswith("critic")}
+        if critics:
+            meanings["critic"] = critics
         meanings.update({"detail": set().union(*details), **named})
         chosen = set()
         for name in _as_list(factors):

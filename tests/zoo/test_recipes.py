@@ -41,8 +41,6 @@ def test_stages_train_every_network_once(name):
 def test_parameters(name):
     recipe = keras_wmgm.recipes.read_recipe(RECIPES[name])
     model = keras_wmgm.recipes.build_model(recipe)
-    counts = [
-        sum(math.prod(v.shape) for v in factor.networks["draw"].trainable_variables)
-        for factor in model.factors.values()
-    ]
+    draws = [factor.networks["draw"] for factor in model.factors.values()]
+    counts = [math.prod(v.shape) for n in draws for v in n.trainable_variables]
     assert sum(counts) == PARAMETERS[name]

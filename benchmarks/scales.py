@@ -1,0 +1,107 @@
+"""Per level, on held-out photographs: is the spread of the details right?
+
+    python -m benchmarks.scales --preset clothing_128 --data clothing128.zip
+
+`std ratio` is the standard deviation of drawn details over that of the
+photographs', for each band: drawn upon the photographs' own coarse bands
+("real"), and within whole images that were drawn ("drawn"). `r` is
+E|f - f'|^2 / E|f - h|^2 for two draws f and f' upon the coarse band of a
+photograph with details h: 1 for the true distribution, 0 for a generator that
+ignores its noise. 1 is perfect everywhere.
+"""
+
+import argparse
+
+import numpy as np
+from keras import ops
+
+import keras_wmgm
+from benchmarks.squeezenet import describe
+from keras_wmgm.models.noise import draw
+
+BANDS = ("cH", "cV", "cD")
+BATCH = 32
+
+
+def whitened(model, images):
+    """Return whitened details and conditions of uint8 images, by level."""
+    pixels = images.astype("float32") / 127.5 - 1
+    parts = [
+        model.pyramid.analyze(pixels[i : i + BATCH])
+        for i in range(0, len(pixels), BATCH)
+    ]
+    return [
+        [
+            np.concatenate([ops.convert_to_numpy(p[what][k]) for p in parts])
+            for k in range(model.num_levels)
+        ]
+        for what in (1, 2)
+    ]
+
+
+def drawn_details(model, condition, k, num_steps, seed):
+    """Return details of level k, drawn upon whitened coarse bands."""
+    factor, (_, height, width, channels) = model.details[k - 1], condition.shape
+    plan = {"num_steps": num_steps, "sampler": "dpm_solver_2m"}
+    shapes = factor.noise_shapes((height, width, 3 * channels), **plan)
+    parts = []
+    for start in range(0, len(condition), BATCH):
+        c = condition[start : start + BATCH]
+        indices = range(start, start + len(c))
+        noise = draw({("detail", k): shapes}, seed, indices)
+        noise = {"start": noise["detail"]}
+        parts.append(ops.convert_to_numpy(factor.sample(noise, c, k, **plan)))
+    return np.concatenate(parts)
+
+
+def band_stds(details):
+    """Return the standard deviation of each band, over all channels."""
+    bands = np.split(details, 3, axis=-1)
+    return np.array([band.std() for band in bands])
+
+
+def rows(model, held_out, drawn, num_steps):
+    """Yield level, ratios upon real and in drawn images, and r."""
+    details, conditions = whitened(model, held_out)
+    own, _ = whitened(model, drawn)
+    for k in range(1, model.num_levels + 1):
+        h, condition = details[k - 1], conditions[k - 1]
+        f, g = (
+            drawn_details(model, condition, k, num_steps, seed)
+            for seed in (1, 2)
+        )
+        spread = np.mean((f - g) ** 2) / np.mean((f - h) ** 2)
+        real = band_stds(h)
+        yield k, band_stds(f) / real, band_stds(own[k - 1]) / real, spread
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--preset", default=keras_wmgm.DEFAULT_PRESET)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--num-images", type=int, default=512)
+    parser.add_argument("--num-steps", type=int, default=8)
+    arguments = parser.parse_args(argv)
+
+    model = keras_wmgm.from_preset(arguments.preset)
+    size = model.image_shape[:2]
+    held_out = keras_wmgm.data.load_images(f"{arguments.data}:test", size)
+    drawn = model.generate(
+        arguments.num_images, arguments.num_steps, seed=0, verbose=0
+    )
+    print(
+        f"{arguments.preset}, {len(held_out)} photographs, {len(drawn)} drawn, "
+        f"{arguments.num_steps} steps, {describe()}\n"
+    )
+    print("| level | band | std ratio, real | std ratio, drawn | r |")
+    print("|---|---|---|---|---|")
+    for k, real, own, r in rows(model, held_out, drawn, arguments.num_steps):
+        for i, band in enumerate(BANDS):
+            last = f"{r:.2f}" if i == 0 else ""
+            print(f"| {k} | {band} | {real[i]:.2f} | {own[i]:.2f} | {last} |")
+
+
+if __name__ == "__main__":
+    main()
