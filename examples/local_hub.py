@@ -28,6 +28,8 @@ from urllib.parse import urlsplit
 LARGE = 1 << 16
 """Bytes from which on a file is stored apart (LFS) and redirected to."""
 
+REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
 ROUTES = [
     ("GET", r"/api/whoami-v2", "whoami"),
     ("POST", r"/api/repos/create", "create"),
@@ -56,8 +58,8 @@ class Hub(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, folder, port=0, host="127.0.0.1"):
-        super().__init__((host, port), Handler)
+    def __init__(self, folder, port=0, host="127.0.0.1", handler=None):
+        super().__init__((host, port), handler or Handler)
         self.folder = Path(folder)
         self.requests = []
         self.lock = threading.Lock()
@@ -66,7 +68,7 @@ class Hub(ThreadingHTTPServer):
 
     def commits(self, repo):
         path = self.folder / repo / "commits.jsonl"
-        if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo) or not path.exists():
+        if not REPO.fullmatch(repo) or not path.exists():
             raise Refused(404, "RepoNotFound", "Repository not found")
         return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -128,6 +130,8 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.body)
         repo = "/".join([asked.get("organization") or "me", asked["name"]])
         url = {"url": f"{self.server.url}/{repo}", "name": repo}
+        if not REPO.fullmatch(repo):
+            raise Refused(400, message="A repository is named org/name")
         with self.server.lock:
             if (self.server.folder / repo / "commits.jsonl").exists():
                 return self.answer(url, status=409)
@@ -142,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
         commit = self.read(repo, revision)
         names = [{"rfilename": name} for name in commit["files"]]
         about = {"id": repo, "modelId": repo, "siblings": names, "tags": []}
-        self.answer({**about, "sha": commit["sha"]} | {"downloads": 0})
+        self.answer({**about, "sha": commit["sha"], "downloads": 0})
 
     def tree(self, repo, revision):
         files = self.read(repo, revision)["files"]
@@ -208,7 +212,6 @@ class Handler(BaseHTTPRequestHandler):
         headers["X-Linked-Size"] = str(file["size"])
         base = self.server.large_files_at
         headers["Location"] = f"{base}/lfs/{repo}/{file['sha256']}"
-        headers["X-Linked-Commit"] = headers["X-Repo-Commit"]
         self.answer({}, 302, headers)
 
     def blob(self, repo, sha256):

@@ -22,6 +22,8 @@ if os.environ.get("KERAS_BACKEND") == "torch":
 import keras
 import pytest
 
+from tests.hub import address  # noqa: F401
+
 
 def pytest_addoption(parser):
     parser.addoption(
