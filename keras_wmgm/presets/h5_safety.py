@@ -14,18 +14,23 @@ KINDS = "fiu"
 """Floats, signed and unsigned whole numbers."""
 
 
-def check_weights_file(path: Path) -> None:
+def check_weights_file(path: Path) -> int:
     """Refuse an HDF5 file that is more than arrays of numbers.
 
     Args:
         path: The file.
+
+    Returns:
+        How many numbers there are.
 
     Raises:
         ValueError: If it is damaged, or holds anything else.
     """
     try:
         with h5py.File(path, "r") as file:
-            declared = _check_group(file, path)
+            arrays = _arrays(file, path)
+            count = sum(array.size for array in arrays)
+            declared = sum(array.nbytes for array in arrays)
     except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path.name} is no whole HDF5 file, it is damaged or cut "
@@ -36,11 +41,12 @@ def check_weights_file(path: Path) -> None:
             f"{path.name} declares more bytes than the file has. "
             f"Received: {declared} in {path}"
         )
+    return count
 
 
-def _check_group(file, path) -> int:
-    """Walk all groups once. Return the bytes that the arrays declare."""
-    declared, seen, groups = 0, set(), [file]
+def _arrays(file, path) -> list[h5py.Dataset]:
+    """Walk all groups once. Return the arrays, none of them read."""
+    arrays, seen, groups = [], set(), [file]
     while groups:
         group = groups.pop()
         for name in group:
@@ -55,11 +61,12 @@ def _check_group(file, path) -> int:
             if isinstance(item, h5py.Group):
                 groups.append(item)
             else:
-                declared += _check_array(item, path)
-    return declared
+                _check_array(item, path)
+                arrays.append(item)
+    return arrays
 
 
-def _check_array(item, path) -> int:
+def _check_array(item, path):
     if not isinstance(item, h5py.Dataset):
         raise _refused(path, item.name, f"a {type(item).__name__}")
     if item.external or item.is_virtual:
@@ -72,7 +79,6 @@ def _check_array(item, path) -> int:
             item.name,
             f"shape {item.shape}, stored in {item.id.get_storage_size()} bytes",
         )
-    return item.nbytes
 
 
 def _refused(path, name, what):

@@ -4,6 +4,7 @@ Nothing is built before everything is checked: the place, the checksums, the
 raw configuration, the version, the class, and the structure of the weights.
 """
 
+import math
 import os
 import re
 from pathlib import Path
@@ -114,9 +115,10 @@ def load_as(
     _check_class(config, cls, handle, custom_objects)
     if load_weights:
         weights = _find_weights(source, facts)
+        count = check_weights_file(weights)
     model = _deserialize(config, folder, custom_objects)
     if load_weights:
-        _load_weights(model, weights)
+        _load_weights(model, weights, count)
     return model
 
 
@@ -220,7 +222,6 @@ def _find_weights(source, facts) -> Path:
     expected = sums.get(WEIGHTS) if isinstance(sums, dict) else None
     if expected and WEIGHTS not in source.sums:
         source.check_sum(path, expected)
-    check_weights_file(path)
     return path
 
 
@@ -242,7 +243,14 @@ def _deserialize(config, folder, custom_objects):
     return model
 
 
-def _load_weights(model, path):
+def _load_weights(model, path, count):
+    """Load the weights, all of them: Keras passes over some that lack."""
+    needed = sum(math.prod(weight.shape) for weight in model.weights)
+    if count != needed:
+        raise ValueError(
+            "The weights do not fit the configuration beside them, which "
+            f"needs {needed} numbers. Received: {count} in {path}"
+        )
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:

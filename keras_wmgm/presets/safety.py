@@ -46,11 +46,18 @@ ALLOWED = {
 }
 """Keras's classes that hold no code and open no file, by module."""
 
+WIDTHS = (
+    "filters units head_filters channels out_channels condition_channels "
+    "noise_channels"
+).split()
+"""Keys of numbers whose squares count parameters."""
+
 LIMITS = {
+    **dict.fromkeys(WIDTHS, 4096),
     "image_shape": 4096,
-    "filters": 4096,
-    "units": 16384,
+    "batch_shape": 4096,
     "output_dim": 4096,
+    "num_scales": 64,
     "num_blocks": 32,
     "num_levels": 12,
     "kernel_size": 64,
@@ -205,7 +212,7 @@ def _check_number(value, key):
 
 def _cost(node):
     """Return the order of magnitude of an object's parameters."""
-    widths = [w for k in ("filters", "units") for w in _counts(node.get(k))]
+    widths = [w for k in WIDTHS for w in _counts(node.get(k))]
     vocabulary = max(_counts(node.get("input_dim")), default=0)
     kernel = math.prod(_counts(node.get("kernel_size")) or [3, 3])
     blocks = max(_counts(node.get("num_blocks")), default=1)
