@@ -61,7 +61,7 @@ class FaultyHandler(local_hub.Handler):
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True
                 return
-            if hub.pause:
+            if hub.pause and "/lfs/" in self.path:
                 for start in range(0, len(content), 1 << 16):
                     self.wfile.write(content[start : start + (1 << 16)])
                     time.sleep(hub.pause)
@@ -75,7 +75,7 @@ class FaultyHub(local_hub.Hub):
     Attributes:
         faults: A status, `"gated"` or `"silent"`, by a part of the path.
         cut_every: Each so-many-th transfer ends half way.
-        pause: Seconds after each 64 KiB.
+        pause: Seconds after each 64 KiB of a large file.
         sent: Path and range of each transfer of a file.
     """
 
