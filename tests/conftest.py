@@ -24,6 +24,8 @@ import pytest
 
 from tests.hub import address  # noqa: F401
 
+pytest_plugins = ["tests.hub.fixtures"]
+
 
 def pytest_addoption(parser):
     parser.addoption(
