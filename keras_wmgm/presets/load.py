@@ -4,14 +4,15 @@ Nothing is built before everything is checked: the place, the checksums, the
 raw configuration, the version, the class, and the structure of the weights.
 """
 
-import math
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import keras
 
+from keras_wmgm.presets.build import build
+from keras_wmgm.presets.build import check_size
+from keras_wmgm.presets.build import fill
 from keras_wmgm.presets.folder import CONFIG
 from keras_wmgm.presets.folder import METADATA
 from keras_wmgm.presets.h5_safety import check_weights_file
@@ -111,14 +112,16 @@ def load_as(
     _check_version(facts, folder)
     config = read_json(folder / CONFIG)
     _check_library(config, folder, custom_objects)
-    check_config(config, custom_objects)
+    plain = check_config(config, custom_objects)
     _check_class(config, cls, handle, custom_objects)
     if load_weights:
         weights = _find_weights(source, facts)
         count = check_weights_file(weights)
-    model = _deserialize(config, folder, custom_objects)
+    if plain:
+        check_size(config, custom_objects, folder)
+    model = build(config, custom_objects, folder)
     if load_weights:
-        _load_weights(model, weights, count)
+        fill(model, weights, count)
     return model
 
 
@@ -223,42 +226,3 @@ def _find_weights(source, facts) -> Path:
     if expected and WEIGHTS not in source.sums:
         source.check_sum(path, expected)
     return path
-
-
-def _deserialize(config, folder, custom_objects):
-    try:
-        model = keras.saving.deserialize_keras_object(
-            config, custom_objects, safe_mode=True
-        )
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"{CONFIG} describes no model this version of keras_wmgm can "
-            f"make: {_first_line(error)}. Received: {folder}"
-        ) from error
-    if not (hasattr(model, "networks") and hasattr(model, "pyramid")):
-        raise ValueError(
-            "A preset is a `MultiscaleModel`. "
-            f"Received: {type(model).__name__!r} in {folder}"
-        )
-    return model
-
-
-def _load_weights(model, path, count):
-    """Load the weights, all of them: Keras passes over some that lack."""
-    needed = sum(math.prod(weight.shape) for weight in model.weights)
-    if count != needed:
-        raise ValueError(
-            "The weights do not fit the configuration beside them, which "
-            f"needs {needed} numbers. Received: {count} in {path}"
-        )
-    try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            "The weights do not fit the configuration beside them: "
-            f"{_first_line(error)}. Received: {path}"
-        ) from error
-
-
-def _first_line(error: Any) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".")

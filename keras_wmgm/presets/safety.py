@@ -92,12 +92,15 @@ def read_json(path: Path) -> dict:
     return content
 
 
-def check_config(config: dict, custom: Collection[str] = ()) -> None:
+def check_config(config: dict, custom: Collection[str] = ()) -> bool:
     """Refuse a configuration that could do more than describe a model.
 
     Args:
         config: The raw content of `config.json`.
         custom: The names of classes that the caller allows.
+
+    Returns:
+        Whether networks are made of plain layers, or of the caller's.
 
     Raises:
         ValueError: For anything that is not on the list.
@@ -110,6 +113,7 @@ def check_config(config: dict, custom: Collection[str] = ()) -> None:
             f"a preset may have, {MAX_COST:.0e}. Received: about "
             f"{walk.cost:.0e}"
         )
+    return walk.plain
 
 
 class _Walk:
@@ -119,6 +123,7 @@ class _Walk:
         self.custom = set(custom)
         self.items = 0
         self.cost = 0.0
+        self.plain = False
 
     def visit(self, node: Any, key: str, depth: int) -> None:
         self.items += 1
@@ -148,6 +153,7 @@ class _Walk:
     def _check_class(self, node):
         names = [node.get(n) for n in ("module", "class_name")]
         registered = node.get("registered_name")
+        self.plain |= not str(names[0]).startswith("keras_wmgm.")
         if node.get("compile_config"):
             raise _refused("`compile_config`", "nothing but `{}`", node)
         if not isinstance(node.get("config"), dict):

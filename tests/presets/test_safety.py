@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import h5py
@@ -289,6 +290,26 @@ def test_a_hostile_preset_is_refused_before_anything_is_built(
         keras_wmgm.from_preset(folder)
     assert not built
     assert len(str(error.value)) < 2000
+
+
+def test_layers_that_are_wide_together_only_take_no_memory(tmp_path):
+    """Each concatenation doubles the channels that one small layer reads."""
+    with keras.StatelessScope(initialize_variables=False):
+        inputs = {"log_snr": keras.Input((), name="log_snr")}
+        inputs["x"] = h = keras.Input((None, None, 1), name="x")
+        for _ in range(28):
+            h = keras.layers.Concatenate()([h, h])
+        h = keras.layers.Conv2D(1, 3, padding="same")(h)
+        network = keras.Model(inputs, h)
+        model = keras_wmgm.MultiscaleModel(
+            (8, 8, 1), 0, factors.DiffusionFactor(network)
+        )
+        config = preset_config(model)
+    text = re.sub(r"\b[0-9]{6,}\b", "1", json.dumps(config))
+    text = text.replace('"build_config"', '"x"')  # it would tell the shapes
+    (tmp_path / CONFIG).write_text(text)
+    with pytest.raises(ValueError, match="more weights than.*Received: 2e.09"):
+        keras_wmgm.from_preset(tmp_path, load_weights=False)
 
 
 def test_harmless_presets_pass(folder, built):
