@@ -120,8 +120,13 @@ def _png(image) -> bytes:
 
 
 def _not_uploaded(repo_id, error):
-    first = str(error).strip().split("\n")[0]
-    return explained(repo_id, error, repo_id) or ConnectionError(
-        f"Nothing was uploaded, the Hub cannot be reached ({first[:200]}); "
-        f"try again when it can. Received: {repo_id!r}"
+    known = explained(repo_id, error, repo_id)
+    first = str(error).strip().split("\n")[0][:200]
+    remedy = (
+        "a hub without Xet storage needs HF_HUB_DISABLE_XET=1"
+        if "xet" in first
+        else "try again when the Hub can be reached"
+    )
+    return known or ConnectionError(
+        f"Nothing was uploaded ({first}); {remedy}. Received: {repo_id!r}"
     )

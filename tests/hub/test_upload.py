@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import yaml
+from huggingface_hub import constants
 from PIL import Image
 
 import keras_wmgm
@@ -160,6 +161,13 @@ def test_an_upload_that_fails_leaves_nothing_behind(
         presets.upload(folder, **{"repo_id": "me/tiny", **kwargs})
     commits = (hub.folder / "me/tiny/commits.jsonl").exists()
     assert not commits or len(hub.commits("me/tiny")) == 1
+
+
+def test_a_hub_without_xet_is_told_how_to(hub, preset, monkeypatch):
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    with pytest.raises(ConnectionError, match="needs HF_HUB_DISABLE_XET=1"):
+        presets.upload(preset, "me/tiny", token=TOKEN)
 
 
 def test_without_a_hub_an_upload_says_so(preset):
