@@ -1,6 +1,7 @@
 """From a checked configuration and a checked file to a model."""
 
 import copy
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,38 @@ from keras_wmgm.presets.folder import CONFIG
 MAX_WEIGHTS = 5e8
 
 
-def check_size(config: dict, custom_objects: dict, folder: Path) -> None:
-    """Refuse networks of plain layers that would take a machine's memory.
-
-    Layers that are wide only together show it in no single number. So the
-    model is made once without values, which takes none.
-    """
-    with keras.StatelessScope(initialize_variables=False):
-        count = _count(build(config, custom_objects, folder))
-    if count > MAX_WEIGHTS:
-        raise ValueError(
-            "The configuration asks for networks of far more weights than a "
-            f"preset may have, {MAX_WEIGHTS:.0e}. Received: {count:.0e} in "
-            f"{folder}"
-        )
+PLAIN = ("keras.src.models.functional", "keras.src.models.sequential")
 
 
 def build(config: dict, custom_objects: dict, folder: Path) -> keras.Model:
-    """Make the model of a configuration that has been checked."""
+    """Make the model of a configuration that has been checked.
+
+    Plain layers that are wide only together show it in no single number. So
+    a model of such networks is first made without values, which takes no
+    memory, and counted.
+
+    Args:
+        config: The configuration.
+        custom_objects: Classes of the caller's own.
+        folder: Where it is from, for messages.
+
+    Raises:
+        ValueError: If it describes no model, or one of too many weights.
+    """
+    text = json.dumps(config)
+    if custom_objects or any(module in text for module in PLAIN):
+        with keras.StatelessScope(initialize_variables=False):
+            count = _count(_make(config, custom_objects, folder))
+        if count > MAX_WEIGHTS:
+            raise ValueError(
+                "The configuration asks for networks of far more weights than "
+                f"a preset may have, {MAX_WEIGHTS:.0e}. "
+                f"Received: {count:.0e} in {folder}"
+            )
+    return _make(config, custom_objects, folder)
+
+
+def _make(config, custom_objects, folder) -> keras.Model:
     try:
         model = keras.saving.deserialize_keras_object(
             copy.deepcopy(config), custom_objects, safe_mode=True

@@ -11,7 +11,6 @@ from pathlib import Path
 import keras
 
 from keras_wmgm.presets.build import build
-from keras_wmgm.presets.build import check_size
 from keras_wmgm.presets.build import fill
 from keras_wmgm.presets.folder import CONFIG
 from keras_wmgm.presets.folder import METADATA
@@ -106,22 +105,15 @@ def load_as(
     }
     custom_objects = custom_objects or {}
     source = _source(handle, parse_handle(handle), load_weights, options)
-    folder = source.find(_described_in(source, load_weights))
+    folder = source.find(_described_in(source.place))
     source = source.pinned(folder)
-    facts = _facts(folder)
-    _check_version(facts, folder)
-    config = read_json(folder / CONFIG)
-    _check_library(config, folder, custom_objects)
-    plain = check_config(config, custom_objects)
+    config = _read_config(folder, custom_objects)
+    facts = _read_facts(folder, required=load_weights)
     _check_class(config, cls, handle, custom_objects)
-    if load_weights:
-        weights = _find_weights(source, facts)
-        count = check_weights_file(weights)
-    if plain:
-        check_size(config, custom_objects, folder)
+    weights = _find_weights(source, facts) if load_weights else None
     model = build(config, custom_objects, folder)
-    if load_weights:
-        fill(model, weights, count)
+    if weights:
+        fill(model, *weights)
     return model
 
 
@@ -153,17 +145,30 @@ def _no_weights(name, preset: Preset) -> str:
     )
 
 
-def _described_in(source, load_weights):
-    """Return the files to read first; without weights one may do."""
-    alone = isinstance(source.place, Path) and not load_weights
-    if alone and not (source.place / METADATA).exists():
-        return [CONFIG]
-    return [CONFIG, METADATA]
+def _described_in(place) -> list[str]:
+    """Return the files to read first; what is never loaded may lack facts."""
+    lacks = isinstance(place, Path) and not (place / METADATA).exists()
+    return [CONFIG] if lacks else [CONFIG, METADATA]
 
 
-def _facts(folder) -> dict:
-    path = folder / METADATA
-    return read_json(path) if path.exists() else {}
+def _read_config(folder, custom_objects) -> dict:
+    config = read_json(folder / CONFIG)
+    name = str(config.get("registered_name", ""))
+    if not name.startswith("keras_wmgm>") and name not in custom_objects:
+        raise ValueError(
+            "The folder holds a model of another library: `registered_name` "
+            f"must begin with 'keras_wmgm>'. Received: {name!r} in {folder}"
+        )
+    check_config(config, custom_objects)
+    return config
+
+
+def _read_facts(folder, required) -> dict:
+    if not required and not (folder / METADATA).exists():
+        return {}
+    facts = read_json(folder / METADATA)
+    _check_version(facts, folder)
+    return facts
 
 
 def _check_version(facts, folder):
@@ -191,15 +196,6 @@ def _release(version) -> tuple[int, int] | None:
     return found and (int(found[1]), int(found[2]))
 
 
-def _check_library(config, folder, custom_objects):
-    name = str(config.get("registered_name", ""))
-    if not name.startswith("keras_wmgm>") and name not in custom_objects:
-        raise ValueError(
-            "The folder holds a model of another library: `registered_name` "
-            f"must begin with 'keras_wmgm>'. Received: {name!r} in {folder}"
-        )
-
-
 def _check_class(config, cls, handle, custom_objects):
     found = keras.saving.get_registered_object(
         config["registered_name"], custom_objects
@@ -213,7 +209,8 @@ def _check_class(config, cls, handle, custom_objects):
         )
 
 
-def _find_weights(source, facts) -> Path:
+def _find_weights(source, facts) -> tuple[Path, int]:
+    """Return the weights, checked, and how many numbers they are."""
     try:
         path = source.find([WEIGHTS]) / WEIGHTS
     except FileNotFoundError as error:
@@ -225,4 +222,4 @@ def _find_weights(source, facts) -> Path:
     expected = sums.get(WEIGHTS) if isinstance(sums, dict) else None
     if expected and WEIGHTS not in source.sums:
         source.check_sum(path, expected)
-    return path
+    return path, check_weights_file(path)

@@ -73,8 +73,14 @@ def read_json(path: Path) -> dict:
     """Return the object in a JSON file of sane size and depth.
 
     Raises:
+        FileNotFoundError: If there is no file.
         ValueError: If it is no such file.
     """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"A preset folder has a {path.name}, and there is none. "
+            f"Received: {path.parent}"
+        )
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(
             f"{path.name} of a preset has at most {MAX_BYTES} bytes. "
@@ -92,15 +98,12 @@ def read_json(path: Path) -> dict:
     return content
 
 
-def check_config(config: dict, custom: Collection[str] = ()) -> bool:
+def check_config(config: dict, custom: Collection[str] = ()) -> None:
     """Refuse a configuration that could do more than describe a model.
 
     Args:
         config: The raw content of `config.json`.
         custom: The names of classes that the caller allows.
-
-    Returns:
-        Whether networks are made of plain layers, or of the caller's.
 
     Raises:
         ValueError: For anything that is not on the list.
@@ -113,7 +116,6 @@ def check_config(config: dict, custom: Collection[str] = ()) -> bool:
             f"a preset may have, {MAX_COST:.0e}. Received: about "
             f"{walk.cost:.0e}"
         )
-    return walk.plain
 
 
 class _Walk:
@@ -123,7 +125,6 @@ class _Walk:
         self.custom = set(custom)
         self.items = 0
         self.cost = 0.0
-        self.plain = False
 
     def visit(self, node: Any, key: str, depth: int) -> None:
         self.items += 1
@@ -153,7 +154,6 @@ class _Walk:
     def _check_class(self, node):
         names = [node.get(n) for n in ("module", "class_name")]
         registered = node.get("registered_name")
-        self.plain |= not str(names[0]).startswith("keras_wmgm.")
         if node.get("compile_config"):
             raise _refused("`compile_config`", "nothing but `{}`", node)
         if not isinstance(node.get("config"), dict):
