@@ -22,6 +22,10 @@ if os.environ.get("KERAS_BACKEND") == "torch":
 import keras
 import pytest
 
+from tests.hub import address  # noqa: F401
+
+pytest_plugins = ["tests.hub.fixtures"]
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -1,6 +1,5 @@
 """The one multi-scale model class."""
 
-import os
 from typing import Any
 
 import keras
@@ -8,11 +7,9 @@ import keras
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.models.generation import Generation
 from keras_wmgm.models.learning import Learning
+from keras_wmgm.models.sharing import Sharing
 from keras_wmgm.models.upscaling import Upscaling
 from keras_wmgm.models.wavelet_pyramid import WaveletPyramid
-from keras_wmgm.presets.folder import save_folder
-from keras_wmgm.presets.load import from_preset
-from keras_wmgm.presets.registry import Preset
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.images import as_pixels
@@ -20,7 +17,7 @@ from keras_wmgm.utils.serialization import register
 
 
 @register
-class MultiscaleModel(Learning, Generation, Upscaling, keras.Model):
+class MultiscaleModel(Learning, Generation, Upscaling, Sharing, keras.Model):
     """A generative model of images, factorised over their Haar pyramid.
 
         p(x) = p(x_L^S) prod_{k=S..1} p(x_H^k | x_L^k)      (WMGM, Eq. 17)
@@ -190,54 +187,7 @@ class MultiscaleModel(Learning, Generation, Upscaling, keras.Model):
     def call(self, images: Tensor):
         return self.pyramid(as_pixels(images))
 
-    # Saving
-
-    presets: dict[str, Preset] = {}
-    """The presets of this class that have a name."""
-
-    @classmethod
-    def from_preset(
-        cls, handle: str | os.PathLike, load_weights: bool = True
-    ) -> "MultiscaleModel":
-        """Make the model of a preset; see `keras_wmgm.from_preset`.
-
-        Raises:
-            ValueError: Also if the preset is of a class that is not this
-                one or one of its subclasses.
-        """
-        model = from_preset(handle, load_weights)
-        if not isinstance(model, cls):
-            kind = type(model).__name__
-            raise ValueError(
-                f"The preset is a `{kind}`: load it with "
-                f"`keras_wmgm.from_preset` or `{kind}.from_preset`, not with "
-                f"`{cls.__name__}.from_preset`. Received: {str(handle)!r}"
-            )
-        return model
-
-    def save_to_preset(
-        self,
-        folder: str | os.PathLike,
-        dtype: str | None = None,
-        metadata: dict | None = None,
-    ) -> None:
-        """Write what draws as a preset folder.
-
-        It holds the averaged weights and the band statistics; critics are
-        described, so that training can go on, but not held. To go on with a
-        run exactly, use `keras_wmgm.callbacks.RunFolder`.
-
-        Args:
-            folder: Where to; a preset that is there is replaced.
-            dtype: `"float16"` for half the bytes.
-            metadata: More to say in `metadata.json`.
-
-        Raises:
-            ValueError: Before `adapt` or `fit`.
-            FileExistsError: If the folder holds something else.
-        """
-        self._check_adapted("save_to_preset")
-        save_folder(self, folder, dtype, metadata)
+    # Configuration
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

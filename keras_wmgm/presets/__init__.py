@@ -6,3 +6,5 @@ from keras_wmgm.presets.registry import DEFAULT_PRESET as DEFAULT_PRESET
 from keras_wmgm.presets.registry import REGISTRY as REGISTRY
 from keras_wmgm.presets.registry import Preset as Preset
 from keras_wmgm.presets.registry import presets_of as presets_of
+from keras_wmgm.presets.table import table as table
+from keras_wmgm.presets.upload import upload as upload

@@ -13,17 +13,17 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import h5py
 import keras
 import numpy as np
 
+from keras_wmgm.presets.registry import WEIGHTS
+from keras_wmgm.presets.safety import read_json
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.version import __version__
 
 CONFIG, METADATA = "config.json", "metadata.json"
-WEIGHTS = "model.weights.h5"
 FILES = (CONFIG, METADATA, WEIGHTS)
 DTYPES = (None, "float32", "float16")
 
@@ -124,7 +124,7 @@ def _check_free(folder):
 
 def _is_preset(folder):
     try:
-        return "keras_wmgm_version" in _read_json(folder, METADATA)
+        return "keras_wmgm_version" in read_json(folder / METADATA)
     except (OSError, ValueError):
         return False
 
@@ -172,100 +172,6 @@ def _to_float16(name, values):
             f"(dtype=None). Received: {name} up to {np.abs(values).max()}"
         )
     return half
-
-
-def load_folder(
-    folder: str | os.PathLike, load_weights: bool = True
-) -> keras.Model:
-    """Make the model of a preset folder.
-
-    Args:
-        folder: A preset folder.
-        load_weights: Whether its weights are loaded.
-
-    Raises:
-        FileNotFoundError: If there is no folder, or no preset in it.
-        ValueError: If a file is not what it should be.
-    """
-    folder = Path(folder)
-    config = _read_json(folder, CONFIG)
-    model = _deserialize(config, folder)
-    if load_weights:
-        _check_sum(folder)
-        _load_weights(model, folder / WEIGHTS)
-    return model
-
-
-def _read_json(folder, name):
-    path = folder / name
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"A preset folder has a {name}, and there is none. "
-            f"Received: {folder}"
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{name} is not readable as JSON ({error}); get the preset anew. "
-            f"Received: {path}"
-        ) from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{name} must hold an object. Received: {path}")
-    return content
-
-
-def _deserialize(config, folder):
-    name = str(config.get("registered_name", ""))
-    if not name.startswith("keras_wmgm>"):
-        raise ValueError(
-            "The folder holds a model of another library: `registered_name` "
-            f"must begin with 'keras_wmgm>'. Received: {name!r} in {folder}"
-        )
-    try:
-        model = keras.saving.deserialize_keras_object(config)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"{CONFIG} describes no model this version of keras_wmgm can "
-            f"make: {_first_line(error)}. Received: {folder}"
-        ) from error
-    if not (hasattr(model, "networks") and hasattr(model, "pyramid")):
-        raise ValueError(
-            f"A preset is a `MultiscaleModel`. Received: {name!r} in {folder}"
-        )
-    return model
-
-
-def _check_sum(folder):
-    """Refuse weights that are not those the metadata were written for."""
-    sums = _read_json(folder, METADATA).get("sha256")
-    expected = sums.get(WEIGHTS) if isinstance(sums, dict) else None
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"The preset has no {WEIGHTS}; `load_weights=False` makes the "
-            f"model without. Received: {folder}"
-        )
-    actual = sha256(path)
-    if expected and actual != expected:
-        raise ValueError(
-            f"{WEIGHTS} is damaged or not this preset's: its sha256 must be "
-            f"{expected}. Received: {actual} of {path}"
-        )
-
-
-def _load_weights(model, path):
-    try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"The weights do not fit the configuration beside them: "
-            f"{_first_line(error)}. Received: {path}"
-        ) from error
-
-
-def _first_line(error: Any) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".")
 
 
 def count_parameters(model: keras.Model) -> int:

@@ -1,9 +1,17 @@
-"""The presets that have a name."""
+"""The presets that have a name, as `registry.toml` beside this file has them.
 
+That file is the one to edit; it says what its keys mean.
+"""
+
+import tomllib
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+PACKAGE = Path(__file__).parent
+CHECKOUT = PACKAGE.parent.parent
+DATA = PACKAGE / "registry.toml"
+WEIGHTS = "model.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -13,30 +21,72 @@ class Preset:
     Attributes:
         class_name: The model's class.
         description: One line on what it is.
-        folder: Where its configuration is.
+        folder: Where its configuration is, and its weights unless they are
+            on the Hub.
+        image_size: Height and width in pixels.
         parameters: Trainable parameters of what draws.
-        has_weights: Whether there are weights to load.
+        repo: The Hub repository of its files, if they are there.
+        revision: The commit they are taken from.
+        sha256: The checksum of each file; none without weights.
+        bytes: The size of all its files.
+        steps: The diffusion steps `fd` was measured with.
+        fd: Frechet distance to the training data.
+        fd_images: The number of images `fd` is of.
+        license: Of the weights.
+        data: What it was trained on.
+        recipe: The file that says how to train it.
     """
 
     class_name: str
     description: str
     folder: Path
+    image_size: int
     parameters: int
-    has_weights: bool
+    repo: str | None = None
+    revision: str | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
+    bytes: int | None = None
+    steps: int | None = None
+    fd: float | None = None
+    fd_images: int | None = None
+    license: str | None = None
+    data: str | None = None
+    recipe: str | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are weights to load."""
+        return WEIGHTS in self.sha256
 
 
-REGISTRY = {
-    "paper_wmgm_128": Preset(
-        class_name="WMGM",
-        description=(
-            "The paper's networks at 128x128 pixels, two levels, as they "
-            "are before training."
-        ),
-        folder=FOLDER / "paper_wmgm_128",
-        parameters=89_014_579,
-        has_weights=False,
-    ),
-}
+def read_registry(
+    path: Path = DATA, package: Path = PACKAGE, checkout: Path = CHECKOUT
+) -> dict[str, Preset]:
+    """Return the presets of a registry file by name.
+
+    Args:
+        path: The file.
+        package: What its folders are relative to.
+        checkout: What those of them that begin with `zoo/` are relative to;
+            the presets of such folders are left out where they are not.
+    """
+    entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    presets = {}
+    for name, entry in entries.items():
+        in_zoo = entry["folder"].startswith("zoo/")
+        folder = (checkout if in_zoo else package) / entry.pop("folder")
+        if folder.is_dir() or not in_zoo:
+            presets[name] = _preset(folder, entry)
+    return presets
+
+
+def _preset(folder, entry):
+    hub = entry.pop("hub", {})
+    class_name = entry.pop("class")
+    return Preset(class_name, folder=folder, **hub, **entry)
+
+
+REGISTRY = read_registry()
 """The presets by name."""
 
 DEFAULT_PRESET = "clothing_128"

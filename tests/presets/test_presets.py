@@ -281,7 +281,7 @@ DAMAGES = [
     (other_library, "another library"),
     (unknown_argument, "describes no model"),
     (truncate, "sha256 must be"),
-    (lambda f: (truncate(f), forget_sum(f)), "do not fit"),
+    (lambda f: (truncate(f), forget_sum(f)), "no whole HDF5 file"),
     (another_size, "must have 3 channels"),
 ]
 

@@ -1,0 +1,93 @@
+"""From a checked configuration and a checked file to a model."""
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_wmgm.presets.folder import CONFIG
+
+MAX_WEIGHTS = 5e8
+
+
+PLAIN = ("keras.src.models.functional", "keras.src.models.sequential")
+
+
+def build(config: dict, custom_objects: dict, folder: Path) -> keras.Model:
+    """Make the model of a configuration that has been checked.
+
+    Plain layers that are wide only together show it in no single number. So
+    a model of such networks is first made without values, which takes no
+    memory, and counted.
+
+    Args:
+        config: The configuration.
+        custom_objects: Classes of the caller's own.
+        folder: Where it is from, for messages.
+
+    Raises:
+        ValueError: If it describes no model, or one of too many weights.
+    """
+    text = json.dumps(config)
+    if custom_objects or any(module in text for module in PLAIN):
+        with keras.StatelessScope(initialize_variables=False):
+            count = _count(_make(config, custom_objects, folder))
+        if count > MAX_WEIGHTS:
+            raise ValueError(
+                "The configuration asks for networks of far more weights than "
+                f"a preset may have, {MAX_WEIGHTS:.0e}. "
+                f"Received: {count:.0e} in {folder}"
+            )
+    return _make(config, custom_objects, folder)
+
+
+def _make(config, custom_objects, folder) -> keras.Model:
+    try:
+        model = keras.saving.deserialize_keras_object(
+            copy.deepcopy(config), custom_objects, safe_mode=True
+        )
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{CONFIG} describes no model this version of keras_wmgm can "
+            f"make: {_first_line(error)}. Received: {folder}"
+        ) from error
+    if not (hasattr(model, "networks") and hasattr(model, "pyramid")):
+        raise ValueError(
+            "A preset is a `MultiscaleModel`. "
+            f"Received: {type(model).__name__!r} in {folder}"
+        )
+    return model
+
+
+def fill(model: keras.Model, path: Path, count: int) -> None:
+    """Load all weights from a file that has been checked.
+
+    Args:
+        model: What they are for.
+        path: The file.
+        count: How many numbers it holds. Keras passes over some that lack.
+    """
+    needed = _count(model)
+    if count != needed:
+        raise ValueError(
+            "The weights do not fit the configuration beside them, which "
+            f"needs {needed} numbers. Received: {count} in {path}"
+        )
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            "The weights do not fit the configuration beside them: "
+            f"{_first_line(error)}. Received: {path}"
+        ) from error
+
+
+def _first_line(error: Any) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")
+
+
+def _count(model) -> int:
+    return sum(math.prod(weight.shape) for weight in model.weights)

@@ -1,0 +1,132 @@
+"""From a preset folder to the Hugging Face Hub, in one commit."""
+
+import io
+import os
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from keras_wmgm.presets.card import SAMPLES
+from keras_wmgm.presets.card import model_card
+from keras_wmgm.presets.folder import FILES
+from keras_wmgm.presets.folder import METADATA
+from keras_wmgm.presets.handles import PREFIX
+from keras_wmgm.presets.handles import check_repo_id
+from keras_wmgm.presets.hub import explained
+from keras_wmgm.presets.hub import first_cause
+from keras_wmgm.presets.load import from_preset
+from keras_wmgm.presets.safety import read_json
+from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.files import image_grid
+from keras_wmgm.version import __version__
+
+CARD = "README.md"
+
+
+def upload(
+    folder: str | os.PathLike,
+    repo_id: str,
+    private: bool = False,
+    token: str | None = None,
+    samples: int = 16,
+    commit_message: str | None = None,
+    custom_objects: dict[str, type] | None = None,
+) -> str:
+    """Upload a preset folder to the Hugging Face Hub.
+
+    The repository is made if it is not there. All files arrive in one commit
+    or none does. Where the repository has no model card one is written, from
+    the preset's metadata, with a grid of samples; a card that is there is
+    left alone.
+
+    Args:
+        folder: A preset folder. It is loaded first, so that what arrives can
+            be loaded.
+        repo_id: `org/name`.
+        private: Whether a new repository is private.
+        token: A token that may write; by default `HF_TOKEN`, or that of
+            `hf auth login`.
+        samples: The number of pictures in a new card; 0 for none.
+        commit_message: By default "Upload a keras_wmgm preset".
+        custom_objects: Classes of your own that the preset names; who loads
+            it has to hand them in too.
+
+    Returns:
+        The handle that loads exactly what was uploaded,
+        `hf://org/name@commit`.
+
+    Raises:
+        ValueError: If the folder is no preset that loads.
+        OSError: If the Hub refuses, or cannot be reached.
+
+    Example:
+
+    ```python
+    handle = keras_wmgm.presets.upload("my_preset", "me/cats", private=True)
+    model = keras_wmgm.from_preset(handle)
+    ```
+    """
+    from huggingface_hub.errors import HTTPError
+
+    check_repo_id(repo_id)
+    check_count("samples", samples, minimum=0)
+    model = from_preset(Path(folder), custom_objects=custom_objects)
+    files = {name: Path(folder) / name for name in FILES}
+    card = partial(_card, model, Path(folder), repo_id, samples)
+    message = commit_message or "Upload a keras_wmgm preset"
+    try:
+        commit = _commit(repo_id, files, card, message, private, token)
+    except (HTTPError, OSError, RuntimeError) as error:
+        raise _not_uploaded(repo_id, first_cause(error)) from error
+    handle = f"{PREFIX}{repo_id}@{commit}"
+    print(f'Uploaded. Load it with keras_wmgm.from_preset("{handle}")')
+    return handle
+
+
+def _commit(repo_id, files, card, message, private, token) -> str:
+    """Put the files into the repository. Return the commit."""
+    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub import HfApi
+
+    api = HfApi(
+        token=token, library_name="keras_wmgm", library_version=__version__
+    )
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    if not api.file_exists(repo_id, CARD):
+        files = files | card()
+    additions = [CommitOperationAdd(name, f) for name, f in files.items()]
+    return api.create_commit(repo_id, additions, commit_message=message).oid
+
+
+def _card(model, folder, repo_id, samples):
+    """Return the card, and the pictures it shows, by name."""
+    facts = read_json(folder / METADATA)
+    card = model_card(repo_id, facts, model.image_shape, samples > 0)
+    files = {CARD: card.encode()}
+    if samples:
+        steps = facts.get("num_steps")
+        kwargs = {"num_steps": steps} if isinstance(steps, int) else {}
+        images = model.generate(samples, seed=0, verbose=0, **kwargs)
+        files[SAMPLES] = _png(image_grid(images))
+    return files
+
+
+def _png(image) -> bytes:
+    file = io.BytesIO()
+    pixels = image[..., 0] if image.shape[-1] == 1 else image
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _not_uploaded(repo_id, error):
+    known = explained(repo_id, error, repo_id)
+    first = str(error).strip().split("\n")[0][:200]
+    remedy = (
+        "a hub without Xet storage needs HF_HUB_DISABLE_XET=1"
+        if "xet" in first
+        else "try again when the Hub can be reached"
+    )
+    return known or ConnectionError(
+        f"Nothing was uploaded ({first}); {remedy}. Received: {repo_id!r}"
+    )
