@@ -3,6 +3,8 @@
 import click
 
 from keras_wmgm.cli.generate import generate
+from keras_wmgm.cli.hub import presets
+from keras_wmgm.cli.hub import upload
 from keras_wmgm.cli.train import train
 from keras_wmgm.cli.upscale import upscale
 from keras_wmgm.version import __version__
@@ -59,5 +61,5 @@ def main(traceback):
     """
 
 
-for command in (generate, train, upscale):
+for command in (generate, train, upscale, presets, upload):
     main.add_command(command)

@@ -13,7 +13,7 @@ COUNT = click.IntRange(min=1)
 preset = click.option(
     "--preset",
     default=DEFAULT_PRESET,
-    help="A preset's name, or a preset folder.",
+    help="A preset's name, a preset folder, or hf://org/name.",
 )
 num_steps = click.option(
     "--num-steps",

@@ -1,5 +1,7 @@
 """The model card: what a stranger should know before using a preset."""
 
+import json
+
 from keras_wmgm.presets.handles import PREFIX
 
 SAMPLES = "samples.png"
@@ -75,13 +77,19 @@ def model_card(repo_id: str, facts: dict, image_shape, pictures: bool) -> str:
         picture=f"\n![samples]({SAMPLES})\n" if pictures else "",
         handle=f"{PREFIX}{repo_id}",
         data=facts.get("data") or "not stated by the author",
-        recipe=facts.get("recipe") or "not stated by the author",
+        recipe=_recipe(facts.get("recipe")),
         version=facts.get("keras_wmgm_version"),
         keras=facts.get("keras_version"),
         metrics=_table(metrics),
         limits=facts.get("limits") or LIMITS,
     )
     return f"---\n{header.to_yaml()}\n---\n{body}"
+
+
+def _recipe(recipe):
+    if isinstance(recipe, dict):
+        return f"\n\n```json\n{json.dumps(recipe, indent=1)}\n```\n"
+    return recipe or "not stated by the author"
 
 
 def _table(metrics):

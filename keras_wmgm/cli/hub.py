@@ -1,0 +1,53 @@
+"""`keras-wmgm presets` and `keras-wmgm upload`."""
+
+import click
+
+from keras_wmgm.cli.options import COUNT
+from keras_wmgm.presets.table import table
+from keras_wmgm.presets.upload import upload as upload_preset
+
+COLUMNS = (
+    ("name", "name", str),
+    ("class", "class", str),
+    ("pixels", "image_size", str),
+    ("parameters", "parameters", "{:,}".format),
+    ("steps", "steps", str),
+    ("FD", "fd", "{:,.0f}".format),
+    ("of images", "fd_images", "{:,}".format),
+    ("licence", "license", str),
+    ("MiB", "bytes", lambda size: f"{size / 2**20:.1f}"),
+    ("weights", "weights", str),
+)
+
+
+@click.command()
+def presets():
+    """List the presets that have a name.
+
+    FD is the Fréchet distance to the training data in the features of
+    SqueezeNet, drawn in so many steps; smaller is better, and only the same
+    data compare. "none yet" means that nobody has published weights.
+    """
+    rows = [[title for title, _, _ in COLUMNS]]
+    for preset in table():
+        cells = [(preset[key], write) for _, key, write in COLUMNS]
+        rows.append(["-" if v is None else write(v) for v, write in cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        click.echo("  ".join(c.ljust(w) for c, w in cells).rstrip())
+
+
+@click.command()
+@click.argument("folder")
+@click.argument("repository", metavar="ORG/NAME")
+@click.option("--private", is_flag=True, help="If the repository is new.")
+@click.option("--samples", type=COUNT, default=16, help="Pictures in the card.")
+@click.option("--message", help="Of the commit.")
+def upload(folder, repository, private, samples, message):
+    """Upload a preset folder to the Hugging Face Hub.
+
+    In one commit, with a model card if the repository has none. HF_TOKEN, or
+    `hf auth login`, says who you are; HF_ENDPOINT chooses another hub.
+    """
+    upload_preset(folder, repository, private, None, samples, message)
