@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_wmgm.callbacks.interval import Interval
+from keras_wmgm.utils.files import written_whole
 
 RUN_FILE = "run.keras"
 
@@ -72,12 +73,8 @@ class RunFolder(keras.callbacks.Callback):
             self._save()
 
     def _save(self):
-        temporary = self.folder / f".new.{RUN_FILE}"
-        try:
+        with written_whole(self.folder / RUN_FILE) as temporary:
             self.model.save(temporary)
-            os.replace(temporary, self.folder / RUN_FILE)
-        finally:
-            temporary.unlink(missing_ok=True)
         self.saved_epochs = self.model.epochs_trained
 
 

@@ -7,10 +7,14 @@ import click
 
 from keras_wmgm.cli import options
 from keras_wmgm.cli.options import COUNT
+from keras_wmgm.presets.folder import WEIGHTS
+from keras_wmgm.presets.folder import sha256
 from keras_wmgm.presets.load import from_preset
+from keras_wmgm.presets.load import preset_folder
 from keras_wmgm.utils.files import check_image_name
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
+from keras_wmgm.utils.files import written_whole
 
 FACTS = "generate.json"
 
@@ -70,9 +74,10 @@ def _into_grid(preset, path, num_images, columns, draw):
 
 def _into_folder(preset, folder, num_images, draw):
     """Draw what is missing, a batch at a time."""
-    facts = {n: draw[n] for n in ("num_steps", "sampler", "seed")}
-    _check_facts(folder, {"preset": str(preset), **facts})
     model = from_preset(preset)
+    facts = {n: draw[n] for n in ("num_steps", "sampler", "seed")}
+    weights = sha256(preset_folder(preset) / WEIGHTS)
+    _check_facts(folder, {"preset": preset, "sha256": weights, **facts})
     size = draw["batch_size"]
     paths = [folder / f"{i:06d}.png" for i in range(num_images)]
     starts = [
@@ -85,7 +90,8 @@ def _into_folder(preset, folder, num_images, draw):
             # Full batches always: another size would be compiled anew.
             images = model.generate(size, start=start, **draw)
             for path, image in zip(paths[start:], images, strict=False):
-                save_image(image, path)
+                if not path.exists():
+                    save_image(image, path)
     _tell(num_images, preset, draw, folder)
 
 
@@ -110,4 +116,5 @@ def _check_facts(folder, facts):
             "The folder holds pictures that were not drawn by this command; "
             f"choose another. Received: {folder}"
         )
-    path.write_text(json.dumps(facts) + "\n")
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(facts) + "\n")

@@ -41,15 +41,24 @@ def from_preset(
         raise TypeError(
             f"A preset's handle is a name or a path. Received: {handle!r}"
         )
-    if handle in REGISTRY:
-        preset = REGISTRY[handle]
-        if load_weights and not preset.has_weights:
+    if load_weights and handle in REGISTRY:
+        if not REGISTRY[handle].has_weights:
             raise ValueError(
                 "There are no weights for this preset; `load_weights=False` "
                 "makes the model without. "
                 f"Received: {handle!r}"
             )
-        return load_folder(preset.folder, load_weights)
+    return load_folder(preset_folder(handle), load_weights)
+
+
+def preset_folder(handle: str | os.PathLike) -> Path:
+    """Return the folder of a preset, by its name or path.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    if handle in REGISTRY:
+        return REGISTRY[handle].folder
     folder = Path(handle)
     if not folder.is_dir():
         near = get_close_matches(str(handle), REGISTRY, n=1, cutoff=0.4)
@@ -59,4 +68,4 @@ def from_preset(
             f"{', '.join(map(repr, REGISTRY))}, or a folder.{hint} "
             f"Received: {str(handle)!r}"
         )
-    return load_folder(folder, load_weights)
+    return folder

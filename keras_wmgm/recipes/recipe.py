@@ -131,6 +131,9 @@ class Recipe:
         _check_keys("model", self.model, MODEL_KEYS)
         self.model.setdefault("class", "HybridWMGM")
         check_choice("class", self.model["class"], CLASSES)
+        _check_table("optimizers", self.optimizers)
+        for name, values in self.optimizers.items():
+            _check_table(f"optimizers.{name}", values)
         if not self.stages:
             raise ValueError("A recipe needs at least one stage.")
         for stage in self.stages[:-1]:
@@ -194,10 +197,14 @@ def _stage(values):
     return Stage(**values)
 
 
-def _check_keys(where, values, known):
+def _check_table(where, values):
     if not isinstance(values, dict):
         raise ValueError(
             f"[{where}] must be a table. Received: {where}={values!r}"
         )
+
+
+def _check_keys(where, values, known):
+    _check_table(where, values)
     for key in values:
         check_choice(f"{where}.{key}" if where != "recipe" else key, key, known)
