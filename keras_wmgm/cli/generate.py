@@ -105,7 +105,12 @@ def _check_facts(folder, facts):
     options.make_folder(folder)
     path = folder / FACTS
     if path.exists():
-        before = json.loads(path.read_text())
+        try:
+            before = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(
+                f"{FACTS} cannot be read ({error}). Received: {path}"
+            ) from None
         if before != facts:
             raise ValueError(
                 "The folder holds images drawn otherwise; choose another. "

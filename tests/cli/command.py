@@ -24,12 +24,12 @@ def refused(*args):
     """Run a command that has to fail. Return the one line it tells."""
     result = run(*args)
     assert isinstance(result.exception, SystemExit), result.exception
-    assert result.exit_code in (1, 2)
+    assert result.exit_code in (1, 2), result.output
+    # Before it stands progress, or what Click tells of the usage.
     *before, line = result.stderr.splitlines()
-    # How a command is used is told by Click, and before it.
-    usage = result.exit_code == 2
-    assert usage or not before or before == ["drawing"], result.stderr
-    assert line.startswith("Error: ")
+    assert line.startswith("Error: "), result.stderr
+    assert not any("Error" in other for other in before)
+    assert "Traceback" not in result.output
     return line
 
 

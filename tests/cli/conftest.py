@@ -1,6 +1,7 @@
 import keras
 import pytest
 
+from keras_wmgm.cli import plan
 from tests.cli.command import photographs
 from tests.helpers import wave
 from tests.models import tiny
@@ -22,3 +23,9 @@ def preset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("presets") / "tiny"
     model.save_to_preset(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    """No run of a test goes on for the default hour."""
+    monkeypatch.setattr(plan, "DEFAULT_MINUTES", 1e-4)
