@@ -152,6 +152,7 @@ def _model(plan, num_images):
         return load_run(plan.folder)
     if plan.facts.get("init_from"):
         model = from_preset(plan.facts["init_from"])
+        model.compile()  # makes the critics, which have an optimizer too
     else:
         model = build_model(plan.recipe)
     model.compile(build_optimizers(plan.recipe, model, num_images))

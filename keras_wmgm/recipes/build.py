@@ -85,6 +85,7 @@ def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:
 
 def _call(where, function, *args, **kwargs):
     """Call a class with a file's arguments; an unknown one is an error."""
+    kwargs = {k: None if v == "none" else v for k, v in kwargs.items()}
     try:
         return function(*args, **kwargs)
     except TypeError as error:

@@ -20,7 +20,7 @@ network = { filters = [48, 64] }
 [[model.details]]              one for each level, the finest first;
 kind = "gan"                   or one `[model.details]` for all
 generator = { filters = [32, 64] }
-critic = { filters = [32, 64] }
+critic = { filters = [32, 64], normalization = "none" }
 
 [optimizers.coarse]            arguments of the optimizer, and:
 class = "Adam"
@@ -31,6 +31,8 @@ warmup_steps = 300
 factors = ["coarse"]           all, if left out
 epochs = 100                   or steps = 10_000
 batch_size = 64
+
+TOML has no `None`: an argument that is to be it is "none".
 """
 
 import os
