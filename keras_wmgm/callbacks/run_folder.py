@@ -58,24 +58,22 @@ class RunFolder(keras.callbacks.Callback):
         super().__init__()
         self.folder = Path(folder)
         self.interval = Interval(every, minutes)
-        self.saved_epochs = None
+        self.saved = True
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def on_train_begin(self, logs=None):
-        self.saved_epochs = self.model.epochs_trained
-
     def on_epoch_end(self, epoch, logs=None):
+        self.saved = False
         if self.interval.due(epoch):
             self._save()
 
     def on_train_end(self, logs=None):
-        if self.model.epochs_trained != self.saved_epochs:
+        if not self.saved:
             self._save()
 
     def _save(self):
         with written_whole(self.folder / RUN_FILE) as temporary:
             self.model.save(temporary)
-        self.saved_epochs = self.model.epochs_trained
+        self.saved = True
 
 
 def load_run(folder: str | os.PathLike) -> keras.Model:
