@@ -170,7 +170,7 @@ def test_the_preset_tells_how_it_was_made(unbroken, recipe, photos):
     assert run_json == {"data": str(photos), "recipe": expected}
 
 
-@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("epoch", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_run_that_was_stopped_goes_on(
     start, unbroken, tmp_path, monkeypatch, epoch
 ):
@@ -194,6 +194,7 @@ def test_a_run_that_was_stopped_goes_on(
     assert_same_run(folder, unbroken)
 
 
+@pytest.mark.slow
 def test_a_run_that_never_was_saved_starts_anew(start, unbroken, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
@@ -365,6 +366,7 @@ def test_a_plan_knows_its_steps():
     assert [plan.steps(e, 8) for e in (4, 9)] == [(8, None), (14, None)]
 
 
+@pytest.mark.slow
 def test_precision_is_that_of_the_run(start, tmp_path, mixed_bfloat16):
     keras.config.set_dtype_policy("float32")
     ok(*start(tmp_path / "run", "--precision", "mixed_bfloat16"))
