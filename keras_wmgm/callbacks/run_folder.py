@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_wmgm.callbacks.interval import Interval
+from keras_wmgm.utils.files import written_whole
 
 RUN_FILE = "run.keras"
 
@@ -60,29 +61,23 @@ class RunFolder(keras.callbacks.Callback):
         self.folder = Path(folder)
         self.interval = Interval(every, minutes)
         self.at_end = at_end
-        self.saved_epochs = None
+        self.saved = True
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def on_train_begin(self, logs=None):
-        self.saved_epochs = self.model.epochs_trained
-
     def on_epoch_end(self, epoch, logs=None):
+        self.saved = False
         if self.interval.due(epoch):
             self.save()
 
     def on_train_end(self, logs=None):
-        if self.at_end and self.model.epochs_trained != self.saved_epochs:
+        if self.at_end and not self.saved:
             self.save()
 
     def save(self) -> None:
         """Save the run as it is now."""
-        temporary = self.folder / f".new.{RUN_FILE}"
-        try:
+        with written_whole(self.folder / RUN_FILE) as temporary:
             self.model.save(temporary)
-            os.replace(temporary, self.folder / RUN_FILE)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self.saved_epochs = self.model.epochs_trained
+        self.saved = True
 
 
 def load_run(folder: str | os.PathLike) -> keras.Model:

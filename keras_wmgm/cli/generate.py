@@ -1,9 +1,11 @@
 """`keras-wmgm generate`."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import click
+import keras
 
 from keras_wmgm.cli import options
 from keras_wmgm.cli.options import COUNT
@@ -11,6 +13,7 @@ from keras_wmgm.presets.load import from_preset
 from keras_wmgm.utils.files import check_image_name
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
+from keras_wmgm.utils.files import written_whole
 
 FACTS = "generate.json"
 
@@ -70,9 +73,10 @@ def _into_grid(preset, path, num_images, columns, draw):
 
 def _into_folder(preset, folder, num_images, draw):
     """Draw what is missing, a batch at a time."""
-    facts = {n: draw[n] for n in ("num_steps", "sampler", "seed")}
-    _check_facts(folder, {"preset": str(preset), **facts})
     model = from_preset(preset)
+    facts = {n: draw[n] for n in ("num_steps", "sampler", "seed")}
+    facts = {"preset": preset, "sha256": _digest(model), **facts}
+    _check_facts(folder, facts)
     size = draw["batch_size"]
     paths = [folder / f"{i:06d}.png" for i in range(num_images)]
     starts = [
@@ -85,8 +89,17 @@ def _into_folder(preset, folder, num_images, draw):
             # Full batches always: another size would be compiled anew.
             images = model.generate(size, start=start, **draw)
             for path, image in zip(paths[start:], images, strict=False):
-                save_image(image, path)
+                if not path.exists():
+                    save_image(image, path)
     _tell(num_images, preset, draw, folder)
+
+
+def _digest(model):
+    """Return a checksum of the weights: one name may hold others tomorrow."""
+    total = hashlib.sha256()
+    for weight in model.weights:
+        total.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return total.hexdigest()
 
 
 def _tell(num_images, preset, draw, output):
@@ -99,7 +112,12 @@ def _check_facts(folder, facts):
     options.make_folder(folder)
     path = folder / FACTS
     if path.exists():
-        before = json.loads(path.read_text())
+        try:
+            before = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(
+                f"{FACTS} cannot be read ({error}). Received: {path}"
+            ) from None
         if before != facts:
             raise ValueError(
                 "The folder holds images drawn otherwise; choose another. "
@@ -110,4 +128,5 @@ def _check_facts(folder, facts):
             "The folder holds pictures that were not drawn by this command; "
             f"choose another. Received: {folder}"
         )
-    path.write_text(json.dumps(facts) + "\n")
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(facts) + "\n")

@@ -63,6 +63,16 @@ def check_output(path: str, overwrite: bool) -> Path:
     return output
 
 
+def check_apart(source: str | Path, folder: Path) -> None:
+    """Refuse to write images to where they would be read from next time."""
+    source, inside = Path(source).resolve(), folder.resolve()
+    if inside.is_relative_to(source):
+        raise ValueError(
+            "The output is within the folder that images are read from, and "
+            f"would be read as well; choose another. Received: {folder}"
+        )
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder that can be written to, or refuse it."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_wmgm.callbacks.run_folder import RUN_FILE
+from keras_wmgm.cli.options import check_apart
 from keras_wmgm.cli.options import make_folder
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import Recipe
@@ -20,6 +22,7 @@ CRITIC_WARMUP_STEPS = 200
 COARSE_SIZE, GAN_SIZE = 8, 32
 IN_DATA = ("image_size", "crop", "flip", "channels", "on_error")
 IN_MODEL = ("model_class", "num_levels", "gan_levels")
+IN_PRESET = ("image_size", "channels")
 IN_STAGE = ("epochs", "factors", "batch_size")
 ON_RESUME = ("data", "minutes", "epochs")
 CLASSES = {"hybrid": "HybridWMGM", "wmgm": "WMGM"}
@@ -69,9 +72,10 @@ def make_plan(given: dict[str, Any]) -> Plan:
             "with an old one)."
         )
     _refuse_beside("--recipe", given, (*IN_MODEL, *IN_STAGE))
-    _refuse_beside("--init-from", given, IN_MODEL)
+    _refuse_beside("--init-from", given, (*IN_MODEL, *IN_PRESET))
     folder = Path(given["output"])
     _check_new(folder)
+    check_apart(given["data"], folder)
     minutes = given.get("minutes")
     if "recipe" in given:
         recipe = _with_options(read_recipe(given["recipe"]), given)
@@ -81,8 +85,7 @@ def make_plan(given: dict[str, Any]) -> Plan:
             minutes = DEFAULT_MINUTES
     facts = {"data": _absolute(given["data"])}
     if "init_from" in given:
-        facts["init_from"] = given["init_from"]
-        recipe.data["image_size"] = _init(recipe, given)
+        facts["init_from"] = _init(recipe, given["init_from"])
     make_folder(folder)
     return Plan(recipe, folder, facts, minutes)
 
@@ -103,6 +106,7 @@ def resumed_plan(folder: str, given: dict[str, Any]) -> Plan:
     if last.epochs is None and last.steps is None and minutes is None:
         minutes = DEFAULT_MINUTES
     if "data" in given:
+        check_apart(given["data"], Path(folder))
         facts["data"] = _absolute(given["data"])
     return Plan(recipe, Path(folder), facts, minutes)
 
@@ -144,22 +148,38 @@ def _model(given):
         large = sum(band >= GAN_SIZE for band in bands)
         model["gan_levels"] = given.get("gan_levels", large)
     elif "gan_levels" in given:
-        raise ValueError("Only a hybrid has --gan-levels.")
+        raise ValueError(
+            "Only a hybrid has --gan-levels. Received: --model wmgm"
+        )
     return model
 
 
-def _init(recipe, given):
-    """Return a preset's image size, and let its critics learn first.
+def _init(recipe, preset):
+    """Fit a recipe to a preset, and return where the preset is.
 
-    A preset holds no critics: new ones would lead its generators astray.
+    A preset holds no critics: new ones would lead its generators astray, so
+    those that are trained learn first.
     """
-    model = from_preset(given["init_from"], load_weights=False)
+    model = from_preset(preset, load_weights=False)
     model.compile()
-    if any(role.startswith("critic") for role in model.networks):
+    height, width, channels = model.image_shape
+    if height != width:
+        raise ValueError(
+            "Images are read as squares, and the preset's are none. "
+            f"Received: a preset of {width}x{height} pixels"
+        )
+    recipe.data.update(image_size=height, channels=channels)
+    recipe.model = {
+        "class": type(model).__name__,
+        "num_levels": model.num_levels,
+    }
+    roles = {r for s in recipe.stages for r in model.trained_roles(s.factors)}
+    critics = sorted(role for role in roles if role.startswith("critic"))
+    if critics:
         size = recipe.stages[0].batch_size
-        warmup = Stage(["critic"], None, CRITIC_WARMUP_STEPS, size)
+        warmup = Stage(critics, None, CRITIC_WARMUP_STEPS, size)
         recipe.stages.insert(0, warmup)
-    return model.image_shape[0]
+    return str(Path(preset).resolve()) if Path(preset).is_dir() else preset
 
 
 def _check_new(folder):
@@ -168,7 +188,7 @@ def _check_new(folder):
             "A run is kept in a folder, and there is a file. "
             f"Received: {folder}"
         )
-    if (folder / FACTS).exists():
+    if (folder / FACTS).exists() or (folder / RUN_FILE).exists():
         raise FileExistsError(
             f"The folder holds a run; go on with it: `keras-wmgm train "
             f"--resume {folder}`, or choose another --output."

@@ -49,6 +49,9 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.bar.set_description(f"epoch {epoch + 1}", refresh=False)
 
+    def on_train_end(self, logs=None):
+        self._show(logs or {})
+
     def _show(self, logs):
         losses = {n: f"{v:.3f}" for n, v in logs.items() if n != "loss"}
         self.bar.set_postfix(losses, refresh=False)

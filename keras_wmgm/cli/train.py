@@ -116,9 +116,9 @@ def train(sample_minutes, save_minutes, resume, **given):
     plan = resumed_plan(resume, given) if resume else make_plan(given)
     keras.config.set_dtype_policy(plan.recipe.precision)
     images = _images(plan)
+    model = _model(plan, len(images))
     if not resume:
         start_run(plan.folder, plan.recipe, **plan.facts)
-    model = _model(plan, len(images))
     click.echo(f"{len(images)} images, {_networks(model)}", err=True)
     whole, stop = _train(plan, model, images, sample_minutes, save_minutes)
     _finish(plan, model, len(images))
@@ -152,6 +152,7 @@ def _model(plan, num_images):
         return load_run(plan.folder)
     if plan.facts.get("init_from"):
         model = from_preset(plan.facts["init_from"])
+        model.compile()  # makes the critics, which have an optimizer too
     else:
         model = build_model(plan.recipe)
     model.compile(build_optimizers(plan.recipe, model, num_images))

@@ -36,7 +36,6 @@ def upscale(
     --seed draws another. Into a folder, what is there already is left as it
     is.
     """
-
     pairs = _pairs(Path(source), target, overwrite)
     model = from_preset(preset)
     channels = model.image_shape[-1]
@@ -58,7 +57,6 @@ def upscale(
 
 def _pairs(source, target, overwrite):
     """Return what is read and what is written, or refuse it."""
-
     if not source.is_dir():
         if not source.is_file():
             raise FileNotFoundError(
@@ -78,6 +76,7 @@ def _pairs(source, target, overwrite):
     if not files:
         raise ValueError(f"There is no image in the folder. Received: {source}")
     folder = Path(target)
+    options.check_apart(source, folder)
     options.make_folder(folder)
     outputs = [
         folder / p.relative_to(source).with_suffix(".png") for p in files

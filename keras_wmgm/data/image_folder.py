@@ -166,7 +166,7 @@ def load_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
 
 def image_files(folder: str | os.PathLike) -> list[Path]:
     """Return the image files of a folder and those within, by name."""
-    paths = Path(folder).rglob("*")
+    paths = [p for p in Path(folder).rglob("*") if p.is_file()]
     return sorted(p for p in paths if _is_image(str(p.relative_to(folder))))
 
 
@@ -184,6 +184,11 @@ def _files(path) -> dict[str, Callable[[], bytes]]:
     if colon or zipfile.is_zipfile(text):
         return _zipped(archive + ".zip" if colon else text, inside)
     folder = Path(text)
+    if folder.is_file():
+        raise ValueError(
+            "Images are read from a folder or a zip file, and this file is "
+            f"no whole zip file. Received: {text}"
+        )
     if not folder.is_dir():
         raise FileNotFoundError(
             "Images are read from a folder or a zip file, and there is none. "
@@ -218,7 +223,7 @@ def _member(archive, name):
 def _is_image(name):
     parts = Path(name).parts
     hidden = any(p.startswith((".", "__MACOSX")) for p in parts)
-    return not hidden and Path(name).suffix.lower() in ENDINGS
+    return not hidden and name.lower().endswith(ENDINGS)
 
 
 def _read(read_bytes, size, crop, mode):

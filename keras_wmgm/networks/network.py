@@ -23,7 +23,8 @@ class Network(keras.Model):
         config: The subclass's own arguments. A `dtype` of `None`, the
             default, means the global policy, also when the configuration is
             read back.
-        **kwargs: Keras's model arguments (`name`, `trainable`).
+        name: Keras's.
+        trainable: Keras's.
     """
 
     def __init__(
@@ -32,9 +33,13 @@ class Network(keras.Model):
         outputs: Any,
         size_multiple: int,
         config: dict,
-        **kwargs,
+        name: str | None = None,
+        trainable: bool = True,
     ):
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        # By name: Keras would take unknown arguments and drop them.
+        super().__init__(
+            inputs=inputs, outputs=outputs, name=name, trainable=trainable
+        )
         self.size_multiple = size_multiple
         self.config = config
 

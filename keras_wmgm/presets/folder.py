@@ -10,8 +10,10 @@ The files are Keras's own, so `keras.saving.load_model(folder)` opens it too.
 
 import copy
 import hashlib
+import io
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -130,21 +132,30 @@ def _is_preset(folder):
 
 
 def _save_weights(model, path, dtype):
-    model.save_weights(path)
-    if dtype == "float16":
-        full = path.with_name(f".full{path.name}")
-        os.replace(path, full)
-        try:
-            _halve(full, path)
-        finally:
-            full.unlink()
+    content = _weights_file(model, path.with_suffix(".keras"))
+    path.write_bytes(_halve(content) if dtype == "float16" else content)
 
 
-def _halve(source, target):
-    """Copy an h5 file with its networks in float16.
+def _weights_file(model, archive):
+    """Return the content of Keras's weights file.
+
+    HDF5 can crash the process where a disk is full, so the file is made in
+    memory: Keras does that for what it puts into an archive.
+    """
+    try:
+        model.save(archive)
+        with zipfile.ZipFile(archive) as file:
+            return file.read(WEIGHTS)
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def _halve(content):
+    """Return the content of an h5 file with its networks in float16.
 
     The band statistics, a few numbers, stay as they are.
     """
+    source, target = io.BytesIO(content), io.BytesIO()
     # The newer layout: a tenth less for many small arrays.
     latest = {"libver": "latest"}
     with h5py.File(source) as old, h5py.File(target, "w", **latest) as new:
@@ -161,6 +172,7 @@ def _halve(source, target):
 
         new.attrs.update(old.attrs)
         old.visititems(copy)
+    return target.getvalue()
 
 
 def _to_float16(name, values):

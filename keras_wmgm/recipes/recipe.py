@@ -20,7 +20,7 @@ network = { filters = [48, 64] }
 [[model.details]]              one for each level, the finest first;
 kind = "gan"                   or one `[model.details]` for all
 generator = { filters = [32, 64] }
-critic = { filters = [32, 64] }
+critic = { filters = [32, 64], normalization = "none" }
 
 [optimizers.coarse]            arguments of the optimizer, and:
 class = "Adam"
@@ -31,6 +31,8 @@ warmup_steps = 300
 factors = ["coarse"]           all, if left out
 epochs = 100                   or steps = 10_000
 batch_size = 64
+
+TOML has no `None`: an argument that is to be it is "none".
 """
 
 import os
@@ -162,6 +164,9 @@ class Recipe:
         _check_keys("model", self.model, MODEL_KEYS)
         self.model.setdefault("class", "HybridWMGM")
         check_choice("class", self.model["class"], CLASSES)
+        _check_table("optimizers", self.optimizers)
+        for name, values in self.optimizers.items():
+            _check_table(f"optimizers.{name}", values)
         if not self.stages:
             raise ValueError("A recipe needs at least one stage.")
         for stage in self.stages[:-1]:
@@ -225,10 +230,14 @@ def _stage(values):
     return Stage(**values)
 
 
-def _check_keys(where, values, known):
+def _check_table(where, values):
     if not isinstance(values, dict):
         raise ValueError(
             f"[{where}] must be a table. Received: {where}={values!r}"
         )
+
+
+def _check_keys(where, values, known):
+    _check_table(where, values)
     for key in values:
         check_choice(f"{where}.{key}" if where != "recipe" else key, key, known)

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.recipes.recipe import Recipe
+from keras_wmgm.utils.files import written_whole
 
 FACTS = "run.json"
 
@@ -91,12 +92,8 @@ def start_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     content = {**facts, "recipe": recipe.to_dict()}
-    temporary = folder / f".new.{FACTS}"
-    try:
+    with written_whole(folder / FACTS) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(temporary, folder / FACTS)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_run(folder: str | os.PathLike) -> tuple[Recipe, dict[str, Any]]:

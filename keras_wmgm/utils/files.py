@@ -2,6 +2,8 @@
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,28 @@ from PIL import Image
 
 def check_image_name(path: str | os.PathLike) -> None:
     """Refuse a name whose ending is no image format's."""
-    endings = Image.registered_extensions()
-    if Path(path).suffix.lower() not in endings:
+    formats = Image.registered_extensions()
+    if formats.get(Path(path).suffix.lower()) not in Image.SAVE:
         raise ValueError(
             "The ending of an image's name chooses its format: .png, .jpg, "
             f".webp, ... Received: {path}"
         )
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+    """Give another name to write to, and rename what is there in the end.
+
+    Args:
+        path: The file, which is replaced; or left, where the writing fails.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".new.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def save_image(image: np.ndarray, path: str | os.PathLike) -> None:
@@ -25,14 +43,9 @@ def save_image(image: np.ndarray, path: str | os.PathLike) -> None:
         image: `(height, width, channels)`, one or three channels.
         path: Where to; the ending chooses the format.
     """
-    path = Path(path)
-    temporary = path.with_name(f".new.{path.name}")
-    try:
-        pixels = image[..., 0] if image.shape[-1] == 1 else image
+    pixels = image[..., 0] if image.shape[-1] == 1 else image
+    with written_whole(path) as temporary:
         Image.fromarray(pixels).save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:

@@ -122,6 +122,21 @@ def loader():
     )
 
 
+def grain():
+    return pytest.importorskip("grain").MapDataset.source(tiny.PIXELS).batch(8)
+
+
+def grain_loader():
+    grain = pytest.importorskip("grain")
+    order = grain.samplers.SequentialSampler(16, grain.sharding.NoSharding())
+    return grain.DataLoader(
+        data_source=tiny.PIXELS,
+        sampler=order,
+        operations=[grain.transforms.Batch(8)],
+        worker_count=0,
+    )
+
+
 def generator():
     while True:
         # Keras wants a tuple of a generator.
@@ -147,6 +162,9 @@ SOURCES = {
     "PyDataset": Pairs,
     "tf.data": tf_data,
     "DataLoader": loader,
+    "grain": grain,
+    "grain_iterable": lambda: grain().to_iter_dataset(),
+    "grain_loader": grain_loader,
     "generator": generator,
 }
 
@@ -168,7 +186,17 @@ def test_fit_takes_images_in_any_container(model, source):
     assert 0.2 < history.history["coarse_loss"][0] < 5
 
 
-@pytest.mark.parametrize("source", ["PyDataset", "tf.data", "DataLoader"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "PyDataset",
+        "tf.data",
+        "DataLoader",
+        "grain",
+        "grain_iterable",
+        "grain_loader",
+    ],
+)
 def test_the_first_fit_reads_the_statistics(source):
     model = tiny.compiled(tiny.model(0), "sgd", run_eagerly=True)
     expected = tiny.model(0)

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from keras_wmgm import data
+from keras_wmgm.data.image_folder import image_files
+from keras_wmgm.data.image_folder import load_image
 
 
 def picture(height, width, colour=(200, 100, 50)):
@@ -120,3 +122,61 @@ def test_other_arguments_are_refused(folder, change, text):
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no image here.*Received: "):
         data.load_images(tmp_path, 8)
+
+
+def test_a_folder_of_an_images_name_is_none(folder):
+    (folder / "d.png").mkdir()
+    assert len(data.load_images(folder, 8)) == 3
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.mkdir("d.png")
+        archive.write(folder / "a.png", "a.png")
+    assert len(data.load_images(folder / "a.zip", 8)) == 1
+
+
+def test_image_files_are_those_in_folders_within_too(folder):
+    names = [str(p.relative_to(folder)) for p in image_files(folder)]
+    assert names == ["a.png", "b/wide.png", "c.bmp"]
+
+
+def test_one_image_keeps_its_size(folder):
+    grey = load_image(folder / "b" / "wide.png", channels=1)
+    assert grey.shape == (16, 32, 1) and grey.dtype == np.uint8
+    colour = load_image(folder / "c.bmp")
+    np.testing.assert_array_equal(colour, picture(32, 16, (0, 0, 200)))
+    with pytest.raises(FileNotFoundError, match="no image. Received: "):
+        load_image(folder / "none.png")
+    with pytest.raises(ValueError, match="cannot be read.*notes.txt"):
+        load_image(folder / "notes.txt")
+
+
+def test_a_zip_file_that_is_cut_off_is_called_that(folder):
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.write(folder / "a.png", "a.png")
+    whole = (folder / "a.zip").read_bytes()
+    (folder / "a.zip").write_bytes(whole[:-30])
+    with pytest.raises(ValueError, match="no whole zip file. Received: "):
+        data.load_images(folder / "a.zip", 8)
+
+
+def test_members_that_cannot_be_read_are_named(folder, capsys):
+    """One is encrypted by its flag, and one damaged in its bytes."""
+    path = folder / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("damaged.png", "good.png", "locked.png"):
+            archive.write(folder / "a.png", name)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("damaged.png").header_offset
+        content[start + 60] ^= 255
+        # Bit 0 of the flags, in the member's header and in the directory.
+        content[archive.getinfo("locked.png").header_offset + 6] |= 1
+    directory = content.rindex(b"locked.png") - 46
+    content[directory + 8] |= 1
+    path.write_bytes(content)
+    text = r"2 of 3 .*damaged.png: Bad CRC.*locked.png: .* is encrypted"
+    with pytest.raises(ValueError, match=text):
+        data.load_images(path, 8)
+    assert len(data.load_images(path, 8, on_error="skip")) == 1
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split(":")[1].strip() for line in lines]
+    assert names == ["damaged.png", "locked.png"]

@@ -1,0 +1,218 @@
+import os
+import signal
+import time
+
+import keras
+import pytest
+
+from keras_wmgm.callbacks import RunFolder
+from keras_wmgm.callbacks import StopOnSignal
+from keras_wmgm.callbacks import TimeLimit
+from keras_wmgm.callbacks import Watch
+from keras_wmgm.callbacks import load_run
+from keras_wmgm.callbacks.interval import Interval
+from tests.models import tiny
+
+FIT = {"x": tiny.PIXELS, "batch_size": 4, "verbose": 0}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time, as a list of one number that a test may change."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny.compiled(tiny.model(0), "sgd")
+
+
+class At(keras.callbacks.Callback):
+    """Does something before the check of a batch."""
+
+    def __init__(self, epoch, batch, action):
+        super().__init__()
+        self.when, self.action, self.batches = (epoch, batch), action, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append((self.epoch, batch))
+        if self.when == (self.epoch, batch):
+            self.action()
+
+
+# When something is due
+
+
+def test_what_is_due_counts_epochs_and_minutes(clock):
+    interval = Interval(every=2, minutes=1)
+    found = []
+    for epoch in range(8):
+        clock[0] += 25
+        found.append(interval.due(epoch))
+    # At 50 s it is too soon; at 100 s due; then 60 s have to pass again.
+    assert found == [False, False, False, True, False, False, False, True]
+
+
+def test_without_minutes_every_epoch_is_due(clock):
+    assert [Interval().due(epoch) for epoch in range(3)] == [True] * 3
+    assert [Interval(3).due(e) for e in range(4)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("change", [{"every": 0}, {"minutes": -1}])
+def test_intervals_are_positive(change):
+    with pytest.raises(ValueError, match="Received: "):
+        Interval(**change)
+
+
+# Limits of time
+
+
+def test_time_counts_from_the_first_batch_over_several_fits(model, clock):
+    limit = TimeLimit(minutes=1)
+    clock[0] += 500
+    assert limit.elapsed == 0 and not limit.reached
+
+    def pass_time():
+        clock[0] += 35
+
+    for initial, batches, stopped in ((0, 4, False), (1, 2, True)):
+        log = At(initial, 1, pass_time)
+        model.fit(
+            initial_epoch=initial,
+            epochs=initial + 1,
+            callbacks=[log, limit],
+            **FIT,
+        )
+        assert len(log.batches) == batches
+        assert model.stop_training == stopped
+    assert limit.elapsed == 70 and limit.reached
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), "1"])
+def test_limits_are_positive(minutes):
+    with pytest.raises(ValueError, match="`minutes` must be.*Received: "):
+        TimeLimit(minutes)
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_after_its_batch_and_the_run_is_saved(
+    tmp_path, model, number
+):
+    before = signal.getsignal(number)
+    with StopOnSignal() as stop:
+        assert signal.getsignal(number) == stop._hear
+        at = At(0, 1, lambda: os.kill(os.getpid(), number))
+        folder = RunFolder(tmp_path, minutes=60)
+        model.fit(epochs=9, callbacks=[at, stop, folder], **FIT)
+        # A second one would be heard by who was there before.
+        assert signal.getsignal(number) == before
+    assert at.batches == [(0, 0), (0, 1)]
+    assert stop.received == number
+    assert signal.getsignal(number) == before
+    assert load_run(tmp_path).epochs_trained == 1
+
+
+def test_a_second_signal_ends_at_once(model):
+    def twice():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with StopOnSignal() as stop, pytest.raises(KeyboardInterrupt):
+        model.fit(callbacks=[At(0, 0, twice), stop], **FIT)
+
+
+def test_handlers_are_back_without_a_signal():
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    with pytest.raises(ZeroDivisionError), StopOnSignal() as stop:
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+        raise ZeroDivisionError
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert stop.received is None
+
+
+# Losses
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops(value):
+    with pytest.raises(FloatingPointError, match="`critic_loss` is (nan|inf)"):
+        Watch().on_epoch_end(3, {"loss": 1.0, "critic_loss": value})
+
+
+def test_a_run_that_fails_leaves_the_last_good_one(tmp_path):
+    model = tiny.compiled(tiny.model(0), keras.optimizers.SGD(1e-3))
+    callbacks = [Watch(), RunFolder(tmp_path)]
+    model.fit(epochs=2, callbacks=callbacks, **FIT)
+    whole = (tmp_path / "run.keras").read_bytes()
+    kernel = model.networks["coarse"].trainable_variables[0]
+    kernel.assign(kernel * float("nan"))
+    with pytest.raises(FloatingPointError, match="nan after epoch 3"):
+        model.fit(initial_epoch=2, epochs=4, callbacks=callbacks, **FIT)
+    assert {p.name for p in tmp_path.iterdir()} == {"run.keras"}
+    assert (tmp_path / "run.keras").read_bytes() == whole
+
+
+def test_a_wrong_spread_is_told_once_until_it_is_right():
+    lines = []
+    watch = Watch(lines.append)
+    for epoch, ratio in enumerate((0.69, 0.5, 0.7, 1.41, 1.5, 1.4, 0.6)):
+        logs = {"std_ratio_1": ratio, "std_ratio_2": 1.0, "loss": 9.0}
+        watch.on_epoch_end(epoch, logs)
+    assert lines == [
+        f"epoch {epoch}: std_ratio_1 is {ratio}, and should be within 0.7 "
+        "and 1.4"
+        for epoch, ratio in ((1, "0.69"), (4, "1.41"), (7, "0.60"))
+    ]
+
+
+# Run folders
+
+
+def test_a_run_is_saved_every_few_minutes_and_at_the_end(
+    tmp_path, model, clock, monkeypatch
+):
+    saved, save = [], model.save
+
+    def record(path):
+        saved.append(model.epochs_trained)
+        save(path)
+
+    def pass_time():
+        clock[0] += 40
+
+    monkeypatch.setattr(model, "save", record)
+    tick = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: pass_time()
+    )
+    folder = RunFolder(tmp_path, minutes=1)
+    model.fit(epochs=5, callbacks=[tick, folder], **FIT)
+    assert saved == [2, 4, 5]
+
+
+def test_a_full_disk_leaves_the_last_good_run(tmp_path, model):
+    resource = pytest.importorskip("resource")
+    folder = RunFolder(tmp_path)
+    model.fit(callbacks=[folder], **FIT)
+    whole = (tmp_path / "run.keras").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    small = (len(whole) // 2, limits[1])
+
+    def fill_up():
+        resource.setrlimit(resource.RLIMIT_FSIZE, small)
+
+    try:
+        with pytest.raises(OSError, match="too large"):
+            model.fit(callbacks=[At(0, 3, fill_up), folder], **FIT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {p.name for p in tmp_path.iterdir()} == {"run.keras"}
+    assert (tmp_path / "run.keras").read_bytes() == whole

@@ -1,0 +1,169 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import keras_wmgm
+from tests.cli.command import content
+from tests.cli.command import ok
+from tests.cli.command import pixels
+from tests.cli.command import refused
+from tests.cli.command import run
+
+QUICK = ("--num-steps", 2)
+
+
+@pytest.fixture
+def draw(preset):
+    """Run `generate` with the tiny preset."""
+    return lambda *args: ok("generate", "--preset", preset, *QUICK, *args)
+
+
+@pytest.fixture(scope="module")
+def five(preset, tmp_path_factory):
+    """A folder of five images, drawn two at a time."""
+    folder = tmp_path_factory.mktemp("drawn") / "five"
+    args = ("--num-images", 5, "--batch-size", 2, "--output", folder)
+    ok("generate", "--preset", preset, *QUICK, *args)
+    return folder
+
+
+def test_a_grid_is_what_the_model_generates(draw, preset, tmp_path):
+    args = ("--num-images", 5, "--seed", 3, "--sampler", "ddim")
+    said = draw(*args, "--output", tmp_path / "new" / "grid.png")
+    assert said == (
+        f"5 images of {preset}, seed 3: {tmp_path / 'new' / 'grid.png'}\n"
+    )
+    drawn = keras_wmgm.from_preset(preset).generate(
+        5, num_steps=2, sampler="ddim", seed=3, verbose=0
+    )
+    grid = pixels(tmp_path / "new" / "grid.png")
+    assert grid.shape == (16, 24, 3)
+    cells = grid.reshape(2, 8, 3, 8, 3).swapaxes(1, 2).reshape(6, 8, 8, 3)
+    np.testing.assert_array_equal(cells[:5], drawn)
+    assert np.all(cells[5] == 255)
+    assert drawn.std() > 10
+
+
+def test_the_same_seed_draws_the_same_file(draw, tmp_path):
+    for name, seed in (("a", 4), ("b", 4), ("c", 5)):
+        output = tmp_path / f"{name}.png"
+        draw("--num-images", 2, "--seed", seed, "--output", output)
+    files = content(tmp_path)
+    assert files["a.png"] == files["b.png"] != files["c.png"]
+
+
+def test_columns_and_format_are_as_asked(draw, tmp_path):
+    output = tmp_path / "row.bmp"
+    draw("--num-images", 3, "--columns", 3, "--output", output)
+    assert pixels(output).shape == (8, 24, 3)
+    assert output.read_bytes().startswith(b"BM")
+
+
+def test_a_picture_is_replaced_only_if_asked(draw, preset, tmp_path):
+    output = tmp_path / "a.png"
+    output.write_bytes(b"dear")
+    args = ("generate", "--preset", preset, *QUICK, "--output", output)
+    assert "exists" in refused(*args)
+    assert content(tmp_path) == {"a.png": b"dear"}
+    ok(*args, "--num-images", 1, "--overwrite")
+    assert pixels(output).shape == (8, 8, 3)
+
+
+def test_a_folder_holds_one_file_each(five, preset):
+    names = [f"{i:06d}.png" for i in range(5)]
+    assert sorted(content(five)) == [*names, "generate.json"]
+    drawn = keras_wmgm.from_preset(preset).generate(
+        5, num_steps=2, seed=0, verbose=0
+    )
+    found = [pixels(five / name) for name in names]
+    # In other batches, a backend may round otherwise.
+    assert np.abs(np.int32(found) - drawn).max() <= 1
+
+
+def test_an_interrupted_folder_goes_on(draw, five, tmp_path):
+    folder = shutil.copytree(five, tmp_path / "folder")
+    (folder / "000001.png").unlink()
+    (folder / "000004.png").unlink()
+    (folder / "000000.png").write_bytes(b"touched by its owner")
+    args = ("--num-images", 5, "--batch-size", 2, "--output", folder)
+    draw(*args)
+    expected = {**content(five), "000000.png": b"touched by its owner"}
+    assert content(folder) == expected
+
+
+def test_a_run_that_is_interrupted_leaves_whole_files(
+    preset, five, tmp_path, monkeypatch
+):
+    generate = keras_wmgm.MultiscaleModel.generate
+
+    def interrupted(self, *args, start, **kwargs):
+        if start == 2:
+            raise KeyboardInterrupt
+        return generate(self, *args, start=start, **kwargs)
+
+    args = ("generate", "--preset", preset, *QUICK, "--num-images", 5)
+    args += ("--batch-size", 2, "--output", tmp_path / "folder/")
+    with monkeypatch.context() as patch:
+        patch.setattr(keras_wmgm.MultiscaleModel, "generate", interrupted)
+        result = run(*args)
+    assert result.exit_code == 1 and "Aborted!" in result.stderr
+    begun = ["000000.png", "000001.png", "generate.json"]
+    assert sorted(content(tmp_path / "folder")) == begun
+    ok(*args)
+    assert content(tmp_path / "folder") == content(five)
+
+
+def test_more_images_add_to_fewer(draw, five, tmp_path):
+    folder = tmp_path / "folder"
+    for count in (3, 5):
+        draw("--num-images", count, "--batch-size", 2, "--output", folder)
+    assert content(folder) == content(five)
+
+
+def test_nothing_is_drawn_again(five, preset, monkeypatch):
+    before = content(five)
+    monkeypatch.setattr(keras_wmgm.MultiscaleModel, "generate", None)
+    args = ("--num-images", 5, "--batch-size", 3, "--output", five)
+    ok("generate", "--preset", preset, *QUICK, *args)
+    assert content(five) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("--seed", 1), ("--num-steps", 3), ("--sampler", "ddim")],
+    ids=lambda change: change[0],
+)
+def test_images_drawn_otherwise_stay_apart(five, preset, change):
+    before = content(five)
+    args = ("generate", "--preset", preset, *QUICK, "--output", five, *change)
+    assert "holds images drawn otherwise" in refused(*args)
+    assert content(five) == before
+
+
+def test_images_of_a_preset_trained_further_stay_apart(five, preset, tmp_path):
+    twin = shutil.copytree(preset, tmp_path / "preset")
+    folder = tmp_path / "folder"
+    args = ("generate", "--preset", twin, *QUICK, "--num-images", 1)
+    ok(*args, "--output", folder)
+    before = content(folder)
+    model = keras_wmgm.from_preset(twin)
+    kernel = model.networks["coarse"].trainable_variables[0]
+    kernel.assign(kernel + 0.1)
+    model.save_to_preset(twin)
+    line = refused(*args, "--num-images", 2, "--output", folder)
+    assert "holds images drawn otherwise" in line
+    assert content(folder) == before
+
+
+def test_the_facts_beside_the_images_are_told(five, preset):
+    facts = json.loads((five / "generate.json").read_text())
+    metadata = json.loads((preset / "metadata.json").read_text())
+    assert facts == {
+        "preset": str(preset),
+        "sha256": metadata["sha256"]["model.weights.h5"],
+        "num_steps": 2,
+        "sampler": "dpm_solver_2m",
+        "seed": 0,
+    }

@@ -1,0 +1,449 @@
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_wmgm
+from keras_wmgm import recipes
+from keras_wmgm.callbacks import load_run
+from keras_wmgm.cli import plan as plans
+from keras_wmgm.cli import train as command
+from keras_wmgm.cli.progress import Progress
+from tests.cli.command import content
+from tests.cli.command import ok
+from tests.cli.command import photographs
+from tests.cli.command import pixels
+from tests.cli.command import refused
+from tests.cli.command import run
+from tests.models import tiny
+
+ROOT = Path(__file__).parents[2]
+TOLERANCE = 1e-6
+RECIPE = """
+description = "Eight pixels of noise"
+seed = 3
+[data]
+source = "waves"
+image_size = 8
+flip = true
+[model]
+class = "MultiscaleModel"
+num_levels = 1
+[model.coarse]
+network = { filters = [4] }
+[model.details]
+kind = "gan"
+condition_noise = 0.1
+generator = { filters = [4], head_filters = 4 }
+critic = { filters = [4], normalization = "none" }
+[optimizers.coarse]
+class = "Adam"
+learning_rate = 1e-2
+use_ema = true
+ema_momentum = 0.5
+decay = "cosine"
+[[stages]]
+factors = ["coarse"]
+steps = 2
+batch_size = 4
+[[stages]]
+epochs = 2
+batch_size = 4
+"""
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipes") / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def start(recipe, photos):
+    """Return the arguments of a new run of the recipe."""
+
+    def arguments(output, *more):
+        args = ("--data", photos, "--recipe", recipe, "--output", output)
+        return "train", *args, *more
+
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def unbroken(start, tmp_path_factory):
+    """A run that came to its end, with a grid and a save every epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    quick = ("--sample-minutes", 1e-9, "--save-minutes", 1e-9)
+    said = ok(*start(folder, *quick))
+    assert said.splitlines() == [
+        f"Samples: {folder}/samples.png",
+        f"Draw: keras-wmgm generate --preset {folder}/preset "
+        "--output samples.png",
+    ]
+    return folder
+
+
+def everything(folder):
+    """Return all that makes up the state of a run."""
+    model = load_run(folder)
+    states = {f"averaged {k}": v for k, v in tiny.weights(model).items()}
+    model.use_average(False)
+    states |= {f"raw {k}": v for k, v in tiny.weights(model).items()}
+    states["moments"] = sum(tiny.moments(model).values(), [])
+    states["random"] = list(map(tiny.copy, tiny.random_states(model)))
+    return model.epochs_trained, states
+
+
+def assert_same_run(folder, other):
+    (epochs, states), (expected, others) = map(everything, (folder, other))
+    assert epochs == expected
+    tiny.assert_equal(states, others, TOLERANCE)
+    grids = [np.int32(pixels(f / "samples.png")) for f in (folder, other)]
+    assert np.abs(grids[0] - grids[1]).max() <= 1
+
+
+def test_a_run_leaves_its_state_samples_and_a_preset(unbroken):
+    assert sorted(content(unbroken)) == [
+        "preset/config.json",
+        "preset/metadata.json",
+        "preset/model.weights.h5",
+        "run.json",
+        "run.keras",
+        "samples.png",
+        *(f"samples/epoch_{epoch:04d}.png" for epoch in (1, 2, 3)),
+    ]
+
+
+def test_the_command_does_what_its_recipe_says(unbroken, recipe, photos):
+    """The same in Python, and no difference in any weight."""
+    tiny_recipe = recipes.read_recipe(recipe)
+    model = recipes.build_model(tiny_recipe)
+    before = tiny.weights(model)
+    images = keras_wmgm.data.load_images(photos, 8)
+    optimizers = recipes.build_optimizers(tiny_recipe, model, len(images))
+    model.compile(optimizers)
+    assert recipes.train(model, tiny_recipe, images)
+    epochs, states = everything(unbroken)
+    assert model.epochs_trained == epochs == EPOCHS
+    averaged = {f"averaged {k}": v for k, v in tiny.weights(model).items()}
+    found = {key: states[key] for key in averaged}
+    tiny.assert_equal(found, averaged, TOLERANCE)
+    assert tiny.moved(tiny.weights(model), before) == before.keys()
+
+
+def test_the_preset_draws_the_grid_of_the_run(unbroken, tmp_path):
+    ok("generate", "--preset", unbroken / "preset", "--output", tmp_path / "a/")
+    drawn = [pixels(path) for path in sorted((tmp_path / "a").glob("*.png"))]
+    grid = pixels(unbroken / "samples.png")
+    cells = grid.reshape(4, 8, 4, 8, 3).swapaxes(1, 2).reshape(16, 8, 8, 3)
+    # The preset's weights are halved.
+    assert np.abs(np.int32(drawn) - cells).max() <= 3
+    last = pixels(unbroken / "samples" / f"epoch_{EPOCHS:04d}.png")
+    assert np.abs(np.int32(last) - grid).max() <= 1
+    first = pixels(unbroken / "samples" / "epoch_0001.png")
+    assert np.abs(np.int32(first) - grid).max() > 3
+
+
+def test_the_preset_tells_how_it_was_made(unbroken, recipe, photos):
+    metadata = json.loads((unbroken / "preset" / "metadata.json").read_text())
+    expected = recipes.read_recipe(recipe).to_dict()
+    assert metadata["recipe"] == expected
+    assert (metadata["data"], metadata["num_images"]) == ("waves", 8)
+    assert (metadata["epochs"], metadata["class"]) == (3, "MultiscaleModel")
+    run_json = json.loads((unbroken / "run.json").read_text())
+    assert run_json == {"data": str(photos), "recipe": expected}
+
+
+@pytest.mark.parametrize("epoch", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_run_that_was_stopped_goes_on(
+    start, unbroken, tmp_path, monkeypatch, epoch
+):
+    """Stopped between two stages, and within one."""
+    folder, shown = tmp_path / "run", Progress.on_train_batch_end
+
+    def stop(self, batch, logs=None):
+        shown(self, batch, logs)
+        if self.model.epochs_trained == epoch and batch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "on_train_batch_end", stop)
+        result = run(*start(folder))
+    assert result.exit_code == 128 + signal.SIGTERM
+    go_on = f"Stopped. Go on: keras-wmgm train --resume {folder}"
+    assert result.stdout.splitlines()[-1] == go_on
+    assert load_run(folder).epochs_trained == epoch + 1
+    assert (folder / "preset" / "config.json").is_file()
+    ok("train", "--resume", folder)
+    assert_same_run(folder, unbroken)
+
+
+@pytest.mark.slow
+def test_a_run_that_never_was_saved_starts_anew(start, unbroken, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(unbroken / "run.json", folder)
+    ok("train", "--resume", folder)
+    assert_same_run(folder, unbroken)
+
+
+def test_more_epochs_follow_where_the_data_are_now(unbroken, tmp_path, photos):
+    folder = shutil.copytree(unbroken, tmp_path / "run")
+    moved = shutil.copytree(photos, tmp_path / "moved")
+    ok("train", "--resume", folder, "--epochs", 3, "--data", moved)
+    assert load_run(folder).epochs_trained == EPOCHS + 1
+
+
+def test_a_run_stops_after_some_minutes(start, tmp_path, recipe, photos):
+    endless = tmp_path / "endless.toml"
+    endless.write_text(RECIPE.replace("epochs = 2", ""))
+    folder = tmp_path / "run"
+    args = ("--data", photos, "--recipe", endless, "--output", folder)
+    said = ok("train", *args, "--minutes", 1 / 600)
+    assert f"Time is up. More: keras-wmgm train --resume {folder}" in said
+    done = load_run(folder).epochs_trained
+    assert done >= 1
+    ok("train", "--resume", folder, "--minutes", 1 / 600)
+    assert load_run(folder).epochs_trained > done
+
+
+def test_training_that_fails_leaves_no_run_of_it(start, tmp_path, recipe):
+    wild = tmp_path / "wild.toml"
+    wild.write_text(RECIPE.replace("= 1e-2", "= 1e30"))
+    args = list(start(tmp_path / "run"))
+    args[args.index(recipe)] = wild
+    line = refused(*args)
+    assert "`coarse_loss` is " in line
+    assert "after epoch 1: lower the learning rate" in line
+    assert list(content(tmp_path / "run")) == ["run.json"]
+
+
+def test_corrupt_images_are_left_out_if_asked(start, tmp_path):
+    data = photographs(tmp_path / "data", 5)
+    (data / "3.png").write_bytes(b"no image")
+    args = ("--data", data, "--on-error", "skip")
+    said = ok(*start(tmp_path / "run"), *args)
+    assert "left out: 3.png: " in said
+    path = tmp_path / "run" / "preset" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    assert metadata["num_images"] == 4
+    assert metadata["recipe"]["data"]["on_error"] == "skip"
+
+
+class Record(keras.callbacks.Callback):
+    """Keeps copies of the weights, before training and after each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.states = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if not self.states:
+            self.states.append(tiny.weights(self.model))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.states.append(tiny.weights(self.model))
+
+
+def test_a_run_from_a_preset_warms_its_critics_up(
+    preset, photos, tmp_path, monkeypatch
+):
+    record, train = Record(), command.train_stages
+    monkeypatch.setattr(plans, "CRITIC_WARMUP_STEPS", 3)
+    monkeypatch.setattr(
+        command,
+        "train_stages",
+        lambda *args: train(*args[:-1], [*args[-1], record]),
+    )
+    args = ("--data", photos, "--init-from", preset, "--batch-size", 4)
+    ok("train", *args, "--output", tmp_path / "run", "--epochs", 1)
+    before, *after = record.states
+    expected = tiny.weights(keras_wmgm.from_preset(preset))
+    tiny.assert_equal({k: before[k] for k in expected}, expected)
+    moves = [
+        tiny.moved(new, old)
+        for old, new in zip(record.states, after, strict=False)
+    ]
+    everything = {"coarse", "detail_1", "detail_2", "critic_1"}
+    assert moves == [{"critic_1"}, {"critic_1"}, everything]
+    recipe, facts = recipes.read_run(tmp_path / "run")
+    assert facts["init_from"] == str(preset)
+    assert recipe.data["image_size"] == 8
+    assert recipe.model == {"class": "MultiscaleModel", "num_levels": 2}
+    assert recipe.stages == [
+        recipes.Stage(["critic_1"], steps=3, batch_size=4),
+        recipes.Stage(epochs=1, batch_size=4),
+    ]
+
+
+def test_critics_of_others_are_not_warmed_up(preset, photos, in_tmp):
+    given = {"data": str(photos), "output": "a", "init_from": str(preset)}
+    plan = plans.make_plan({**given, "factors": "coarse", "epochs": 2})
+    assert plan.recipe.stages == [recipes.Stage(["coarse"], epochs=2)]
+
+
+@pytest.mark.parametrize(
+    "size, levels, gans",
+    [
+        (8, 1, 0),
+        (32, 2, 0),
+        (40, 2, 0),
+        (64, 3, 1),
+        (96, 4, 1),
+        (128, 4, 2),
+        (256, 5, 3),
+    ],
+)
+def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels, gans):
+    given = {"data": str(photos), "output": "a", "image_size": size}
+    plan = plans.make_plan({**given, "minutes": None})
+    assert plan.recipe.model == {
+        "class": "HybridWMGM",
+        "num_levels": levels,
+        "gan_levels": gans,
+    }
+    assert plan.minutes == plans.DEFAULT_MINUTES
+    assert plan.recipe.stages == [recipes.Stage()]
+    if size in (32, 40):
+        model = recipes.build_model(plan.recipe)
+        assert model.image_shape == (size, size, 3)
+        assert model.network_calls(8) == 24
+
+
+def test_options_are_what_the_run_is_made_of(photos, tmp_path):
+    given = {
+        "data": f"{photos}.zip:train",
+        "output": tmp_path / "a",
+        "image_size": 16,
+        "channels": "1",
+        "crop": "stretch",
+        "flip": True,
+        "model_class": "wmgm",
+        "num_levels": 1,
+        "factors": "coarse, detail",
+        "epochs": 7,
+        "batch_size": 5,
+        "seed": 9,
+        "precision": "mixed_bfloat16",
+    }
+    plan = plans.make_plan(given)
+    assert plan.recipe == recipes.Recipe(
+        data={"image_size": 16, "channels": 1, "crop": "stretch", "flip": True},
+        model={"class": "WMGM", "num_levels": 1},
+        stages=[recipes.Stage(["coarse", "detail"], epochs=7, batch_size=5)],
+        seed=9,
+        precision="mixed_bfloat16",
+    )
+    assert plan.facts == {"data": f"{photos.resolve()}.zip:train"}
+    assert plan.minutes is None
+
+
+def test_a_plan_knows_its_steps():
+    stages = [{"steps": 9, "batch_size": 4}, {"epochs": 2, "batch_size": 8}]
+    values = {"data": {"image_size": 8}, "model": {}, "stages": stages}
+    recipe = recipes.Recipe.from_dict(values)
+    plan = plans.Plan(recipe, Path("a"), {}, None)
+    # Five epochs of two steps, and two of one.
+    found = [plan.steps(epochs, 8) for epochs in range(8)]
+    assert found == [(n, 12) for n in (0, 2, 4, 6, 8, 10, 11, 12)]
+    recipe.stages[-1].epochs = None
+    assert [plan.steps(e, 8) for e in (4, 9)] == [(8, None), (14, None)]
+
+
+@pytest.mark.slow
+def test_precision_is_that_of_the_run(start, tmp_path, mixed_bfloat16):
+    keras.config.set_dtype_policy("float32")
+    ok(*start(tmp_path / "run", "--precision", "mixed_bfloat16"))
+    model = load_run(tmp_path / "run")
+    assert model.networks["coarse"].layers[-1].compute_dtype == "bfloat16"
+
+
+# In a process of its own
+
+
+@pytest.fixture
+def popen():
+    """Start the command line. What is still running is ended."""
+    started = []
+
+    def start(*args):
+        script = "from keras_wmgm.cli import main; main()"
+        torch = os.environ.get("KERAS_BACKEND") == "torch"
+        process = subprocess.Popen(
+            [sys.executable, "-c", "import torch;" * torch + script]
+            + [str(arg) for arg in args],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def wait_for(path, process):
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.1)
+    raise TimeoutError(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_stops(start, tmp_path, popen, number):
+    long = tmp_path / "long.toml"
+    long.write_text(RECIPE.replace("epochs = 2", "epochs = 1_000_000"))
+    args = [long if "tiny.toml" in str(a) else a for a in start(tmp_path / "r")]
+    process = popen(*args, "--sample-minutes", 1e-9)
+    wait_for(tmp_path / "r" / "samples" / "epoch_0002.png", process)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert said.endswith(
+        f"Stopped. Go on: keras-wmgm train --resume {tmp_path / 'r'}\n"
+    )
+    assert "Traceback" not in said and re.search("coarse_loss=", said)
+    done = load_run(tmp_path / "r").epochs_trained
+    assert done >= 2
+    ok("train", "--resume", tmp_path / "r", "--minutes", 1 / 600)
+    assert load_run(tmp_path / "r").epochs_trained > done
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on(start, photos, tmp_path, popen):
+    long = tmp_path / "long.toml"
+    long.write_text(RECIPE.replace("epochs = 2", "epochs = 60"))
+    paths = [tmp_path / name for name in ("killed", "unbroken")]
+    killed, unbroken = (
+        ("--data", photos, "--recipe", long, "--output", path) for path in paths
+    )
+    process = popen("train", *killed, "--save-minutes", 1e-9)
+    wait_for(paths[0] / "run.keras", process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 1 <= load_run(paths[0]).epochs_trained < 61
+    ok("train", "--resume", paths[0])
+    ok("train", *unbroken)
+    assert_same_run(*paths)

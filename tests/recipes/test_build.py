@@ -1,0 +1,237 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from keras_wmgm import WMGM
+from keras_wmgm import HybridWMGM
+from keras_wmgm import MultiscaleModel
+from keras_wmgm import recipes
+from tests.models import tiny
+
+SCORE = {"network": {"filters": [4]}}
+GAN = {
+    "kind": "gan",
+    "generator": {"filters": [4], "head_filters": 4},
+    "critic": {"filters": [4], "normalization": "none"},
+}
+
+
+def make(model=None, size=8, stages=({},), channels=3, **values):
+    data = {"image_size": size, "channels": channels}
+    if model is None:
+        model = {
+            "class": "MultiscaleModel",
+            "num_levels": 2,
+            "coarse": SCORE,
+            "details": [GAN, SCORE],
+        }
+    return recipes.Recipe.from_dict(
+        {"data": data, "model": model, "stages": list(stages), **values}
+    )
+
+
+def test_each_level_has_a_factor_of_its_own():
+    recipe = make()
+    model = recipes.build_model(recipe)
+    assert type(model) is MultiscaleModel
+    assert list(model.networks) == [
+        "coarse",
+        "detail_1",
+        "critic_1",
+        "detail_2",
+    ]
+    kinds = [factor.is_diffusion for factor in model.factors.values()]
+    assert kinds == [True, False, True]
+    critic = model.networks["critic_1"]
+    assert critic.config["normalization"] is None
+    assert critic.config["channels"] == 12
+    assert model.networks["detail_2"].config["condition_channels"] == 3
+    assert model.networks["detail_1"].config["num_scales"] is None
+
+
+@pytest.mark.parametrize("kind", [SCORE, GAN], ids=["diffusion", "gan"])
+@pytest.mark.parametrize("name", ["WMGM", "HybridWMGM", "MultiscaleModel"])
+def test_one_table_of_details_is_shared(name, kind):
+    tables = {"coarse": SCORE, "details": kind}
+    model = recipes.build_model(
+        make({"class": name, "num_levels": 2, **tables}, channels=1)
+    )
+    classes = {c.__name__: c for c in (WMGM, HybridWMGM, MultiscaleModel)}
+    assert type(model) is classes[name]
+    assert model.shares_details and model.image_shape == (8, 8, 1)
+    assert model.networks["detail"].config["num_scales"] == 2
+
+
+def test_a_critic_may_see_images():
+    table = {**GAN, "critic_input": "image", "mse_weight": 0.5}
+    model = recipes.build_model(
+        make(
+            {
+                "class": "WMGM",
+                "num_levels": 1,
+                "coarse": SCORE,
+                "details": table,
+            }
+        )
+    )
+    assert model.networks["critic"].config["channels"] == 3
+    assert model.factors["detail"].mse_weight == 0.5
+
+
+def test_weights_are_drawn_from_the_recipes_seed():
+    made = [recipes.build_model(make(seed=seed)) for seed in (1, 1, 2)]
+    first, same, other = map(tiny.weights, made)
+    tiny.assert_equal(same, first)
+    assert "coarse" in tiny.moved(other, first)
+    assert [model.seed for model in made] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"coarse": GAN}, "is drawn by diffusion.*Received: "),
+        ({"coarse": {"kind": "flow"}}, "`kind` must be one of"),
+        ({"details": [GAN]}, "a list of 2 factors"),
+        ({"details": [{**GAN, "gama": 1}, SCORE]}, "gama"),
+        ({"gan_levels": 1}, "gan_levels"),
+    ],
+)
+def test_what_makes_no_model_is_refused(change, text):
+    with pytest.raises(ValueError, match=text):
+        recipes.build_model(make({**make().model, **change}))
+
+
+# Optimizers
+
+
+@pytest.fixture(scope="module")
+def model():
+    return recipes.build_model(make())
+
+
+def optimizers(model, stages=({},), **tables):
+    return recipes.build_optimizers(
+        make(stages=stages, optimizers=tables), model, num_images=40
+    )
+
+
+def rate(optimizer, step):
+    value = optimizer._learning_rate
+    if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+        value = value(step)
+    return float(keras.ops.convert_to_numpy(value))
+
+
+def test_defaults_are_by_kind(model):
+    made = optimizers(model)
+    assert list(made) == list(model.networks)
+    found = {
+        role: (rate(o, 0), o.beta_1, o.use_ema, o.global_clipnorm)
+        for role, o in made.items()
+    }
+    approx = pytest.approx
+    assert found == {
+        "coarse": (approx(1e-3), 0.9, True, 1.0),
+        "detail_1": (approx(2e-4), 0.5, True, 1.0),
+        "critic_1": (approx(2e-4), 0.5, False, 1.0),
+        "detail_2": (approx(1e-3), 0.9, True, 1.0),
+    }
+
+
+def test_a_role_comes_before_its_kind(model):
+    made = optimizers(
+        model,
+        detail={"class": "SGD", "learning_rate": 0.5},
+        detail_2={"class": "AdamW", "learning_rate": 0.25},
+    )
+    assert isinstance(made["detail_1"], keras.optimizers.SGD)
+    assert isinstance(made["detail_2"], keras.optimizers.AdamW)
+    assert rate(made["detail_1"], 0) == 0.5
+    assert rate(made["detail_2"], 0) == 0.25
+    assert isinstance(made["coarse"], keras.optimizers.Adam)
+
+
+def test_rates_decay_over_the_stages_of_their_role(model):
+    # Epochs of four steps: 40 + 60 for the coarse factor, 60 for the rest.
+    stages = (
+        {"factors": ["coarse"], "epochs": 10, "batch_size": 10},
+        {"steps": 60, "batch_size": 10},
+    )
+    table = {"learning_rate": 0.1, "decay": "cosine", "warmup_steps": 10}
+    made = optimizers(model, stages, coarse=table, critic=dict(table))
+    for role, steps in (("coarse", 100), ("critic_1", 60)):
+        warmup = min(10, steps // 10)
+        assert rate(made[role], 0) == pytest.approx(1e-3)
+        assert rate(made[role], warmup) == pytest.approx(0.1)
+        middle = warmup + (steps - warmup) // 2
+        part = 0.5 * (
+            1 + math.cos(math.pi * (middle - warmup) / (steps - warmup))
+        )
+        expected = 0.1 * (0.98 * part + 0.02)
+        assert rate(made[role], middle) == pytest.approx(expected, rel=1e-4)
+        assert rate(made[role], steps) == pytest.approx(0.002, rel=1e-4)
+
+
+def test_a_rate_without_an_end_does_not_decay(model):
+    table = {"learning_rate": 0.1, "decay": "cosine", "warmup_steps": 10}
+    made = optimizers(model, ({},), coarse=table)
+    assert rate(made["coarse"], 10_000) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "tables, text",
+    [
+        ({"detial": {}}, "Did you mean 'detail'"),
+        ({"detail_3": {}}, "`optimizers` must be one of"),
+        ({"coarse": {"decay": "linear"}}, "`decay` must be one of"),
+        ({"coarse": {"class": "Adamm"}}, "No optimizer can be made"),
+        ({"coarse": {"rate": 1}}, "No optimizer can be made"),
+    ],
+)
+def test_what_is_no_optimizer_is_refused(model, tables, text):
+    with pytest.raises(ValueError, match=f"{text}.*Received: "):
+        optimizers(model, **tables)
+
+
+# Stages
+
+
+class Log(keras.callbacks.Callback):
+    def __init__(self, stop_after=None):
+        super().__init__()
+        self.lines, self.stop_after = [], stop_after
+
+    def on_train_begin(self, logs=None):
+        self.lines.append("fit")
+
+    def on_epoch_end(self, epoch, logs=None):
+        losses = [name for name in logs if name.endswith("_loss")]
+        self.lines.append((epoch, losses))
+        self.model.stop_training |= epoch == self.stop_after
+
+
+def test_stages_follow_and_go_on_where_they_were(model):
+    coarse = {"factors": ["coarse"], "epochs": 2, "batch_size": 8}
+    detail = {"factors": ["detail_2"], "steps": 3, "batch_size": 8}
+    recipe = make(stages=(coarse, detail))
+    images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), "uint8")
+    model.compile(recipes.build_optimizers(recipe, model, len(images)))
+    first = Log(stop_after=0)
+    assert not recipes.train(model, recipe, images, [first])
+    assert first.lines == ["fit", (0, ["coarse_loss"])]
+    before = tiny.weights(model)
+    second = Log()
+    assert recipes.train(model, recipe, images, [second])
+    assert second.lines == [
+        "fit",
+        (1, ["coarse_loss"]),
+        "fit",
+        (2, ["detail_2_loss"]),
+        (3, ["detail_2_loss"]),
+    ]
+    assert tiny.moved(tiny.weights(model), before) == {"coarse", "detail_2"}
+    third = Log()
+    assert recipes.train(model, recipe, images, [third])
+    assert third.lines == []
