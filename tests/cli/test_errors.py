@@ -75,7 +75,7 @@ REFUSED = {
     f"{TRAIN} --minutes 0": "0.0 is not in the range x>0",
     # Presets.
     f"train --data photos {NEW} --init-from none": "A preset is one of",
-    "generate --preset paper_wmgm_12": "Did you mean 'paper_wmgm_128'?",
+    "generate --preset paper_wmgm_12": "Did you mean 'paper_wmgm_128'",
     "generate --preset none/ --output new/": "A preset is one of",
     "generate --preset paper_wmgm_128": "There are no weights for this preset",
     "generate --preset empty": "A preset folder has a config.json, and there",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -280,22 +281,24 @@ def test_a_run_from_a_preset_warms_its_critics_up(
         tiny.moved(new, old)
         for old, new in zip(record.states, after, strict=False)
     ]
-    everything = {"coarse", "detail_1", "detail_2", "critic_1"}
-    assert moves == [{"critic_1"}, {"critic_1"}, everything]
+    turns = [{"coarse"}, {"critic_1", "detail_1"}, {"detail_2"}]
+    assert moves == [{"critic_1"}, {"critic_1"}, *turns]
     recipe, facts = recipes.read_run(tmp_path / "run")
     assert facts["init_from"] == str(preset)
     assert recipe.data["image_size"] == 8
     assert recipe.model == {"class": "MultiscaleModel", "num_levels": 2}
     assert recipe.stages == [
         recipes.Stage(["critic_1"], steps=3, batch_size=4),
-        recipes.Stage(epochs=1, batch_size=4),
+        recipes.Stage(epochs=1, batch_size=4, turn_steps=100),
     ]
 
 
 def test_critics_of_others_are_not_warmed_up(preset, photos, in_tmp):
     given = {"data": str(photos), "output": "a", "init_from": str(preset)}
     plan = plans.make_plan({**given, "factors": "coarse", "epochs": 2})
-    assert plan.recipe.stages == [recipes.Stage(["coarse"], epochs=2)]
+    assert plan.recipe.stages == [
+        recipes.Stage(["coarse"], epochs=2, turn_steps=100)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -319,7 +322,7 @@ def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels, gans):
         "gan_levels": gans,
     }
     assert plan.minutes == plans.DEFAULT_MINUTES
-    assert plan.recipe.stages == [recipes.Stage()]
+    assert plan.recipe.stages == [recipes.Stage(turn_steps=100)]
     if size in (32, 40):
         model = recipes.build_model(plan.recipe)
         assert model.image_shape == (size, size, 3)
@@ -346,7 +349,7 @@ def test_options_are_what_the_run_is_made_of(photos, tmp_path):
     assert plan.recipe == recipes.Recipe(
         data={"image_size": 16, "channels": 1, "crop": "stretch", "flip": True},
         model={"class": "WMGM", "num_levels": 1},
-        stages=[recipes.Stage(["coarse", "detail"], epochs=7, batch_size=5)],
+        stages=[recipes.Stage(["coarse", "detail"], 7, None, 5, 100)],
         seed=9,
         precision="mixed_bfloat16",
     )
@@ -355,15 +358,24 @@ def test_options_are_what_the_run_is_made_of(photos, tmp_path):
 
 
 def test_a_plan_knows_its_steps():
-    stages = [{"steps": 9, "batch_size": 4}, {"epochs": 2, "batch_size": 8}]
+    stages = [
+        {"steps": 9, "batch_size": 4},
+        {"epochs": 1, "batch_size": 8, "turn_steps": 100},
+    ]
     values = {"data": {"image_size": 8}, "model": {}, "stages": stages}
     recipe = recipes.Recipe.from_dict(values)
     plan = plans.Plan(recipe, Path("a"), {}, None)
-    # Five epochs of two steps, and two of one.
-    found = [plan.steps(epochs, 8) for epochs in range(8)]
+
+    def steps(epochs):
+        two = {"coarse": None, "detail": None}
+        model = SimpleNamespace(epochs_trained=epochs, factors=two)
+        return plan.steps(model, 8)
+
+    # Five epochs of two steps for both at once, then one of one for each.
+    found = [steps(epochs) for epochs in range(8)]
     assert found == [(n, 12) for n in (0, 2, 4, 6, 8, 10, 11, 12)]
     recipe.stages[-1].epochs = None
-    assert [plan.steps(e, 8) for e in (4, 9)] == [(8, None), (14, None)]
+    assert [steps(e) for e in (4, 9)] == [(8, None), (14, None)]
 
 
 @pytest.mark.slow

@@ -132,3 +132,28 @@ def test_a_run_tells_what_it_is(tmp_path):
     assert recipes.read_run(folder) == (recipe, {"data": "cats"})
     with pytest.raises(FileExistsError, match="holds a run.*Received: "):
         recipes.start_run(folder, recipe)
+
+
+def test_factors_take_turns_until_each_has_its_epochs():
+    stage = recipes.Stage(epochs=5, batch_size=4, turn_steps=3)
+    turns = list(stage.turns(["a", "b"], num_images=8))  # 2 steps an epoch
+    assert turns == [
+        (["a"], 2),
+        (["b"], 2),
+        (["a"], 2),
+        (["b"], 2),
+        (["a"], 1),
+        (["b"], 1),
+    ]
+    assert stage.parts(["a", "b"]) == [["a"], ["b"]]
+
+
+def test_without_turns_a_stage_is_one_turn_of_all():
+    stage = recipes.Stage(["a", "b"], epochs=5)
+    assert list(stage.turns(["a", "b", "c"], 8)) == [(["a", "b"], 5)]
+
+
+def test_turns_without_an_end():
+    turns = recipes.Stage(turn_steps=1).turns(["a", "b"], 8)
+    found = [next(turns) for _ in range(3)]
+    assert found == [(["a"], 1), (["b"], 1), (["a"], 1)]
