@@ -1,6 +1,6 @@
 """How good a preset's images are: Fréchet distances, and their yardsticks.
 
-    python -m benchmarks.quality --preset clothing_128 \
+    python -m benchmarks.quality --preset clothing_64 \
         --data clothing128.zip --features squeezenet_v1.1_imagenet_notop.npz
 
 `--data` holds train/ and test/; `--features` are SqueezeNet 1.1's ImageNet
@@ -66,7 +66,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--preset", default="clothing_128")
+    parser.add_argument("--preset", default=keras_wmgm.DEFAULT_PRESET)
     parser.add_argument("--data", required=True)
     parser.add_argument("--features", required=True)
     parser.add_argument("--num-images", type=int, default=2000)

@@ -1,6 +1,6 @@
 """Per level, on held-out photographs: is the spread of the details right?
 
-    python -m benchmarks.scales --preset clothing_128 --data clothing128.zip
+    python -m benchmarks.scales --preset clothing_64 --data clothing128.zip
 
 `std ratio` is the standard deviation of drawn details over that of the
 photographs', for each band: drawn upon the photographs' own coarse bands
@@ -46,10 +46,10 @@ def drawn_details(model, condition, k, num_steps, seed):
     shapes = factor.noise_shapes((height, width, 3 * channels), **plan)
     parts = []
     for start in range(0, len(condition), BATCH):
-        c = condition[start : start + BATCH]
-        indices = range(start, start + len(c))
+        c = ops.convert_to_tensor(condition[start : start + BATCH])
+        indices = range(start, start + c.shape[0])
         noise = draw({("detail", k): shapes}, seed, indices)
-        noise = {"start": noise["detail"]}
+        noise = {"start": ops.convert_to_tensor(noise["detail"])}
         parts.append(ops.convert_to_numpy(factor.sample(noise, c, k, **plan)))
     return np.concatenate(parts)
 

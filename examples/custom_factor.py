@@ -118,6 +118,9 @@ def make_model(image_size, num_levels):
     return keras_wmgm.MultiscaleModel(shape, num_levels, coarse, details)
 
 
+CUSTOM_OBJECTS = {"examples>LaplaceFactor": LaplaceFactor}
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -138,8 +141,10 @@ def main(argv=None):
     model.compile(keras.optimizers.Adam(1e-3, use_ema=True))
     model.fit(images, epochs=args.epochs)
     model.save_to_preset(args.output / "preset")
-    # A preset is read like any other, as long as this file is imported.
-    model = keras_wmgm.from_preset(args.output / "preset")
+    # A preset is data: classes of one's own are handed in.
+    model = keras_wmgm.from_preset(
+        args.output / "preset", custom_objects=CUSTOM_OBJECTS
+    )
     samples = model.generate(16, num_steps=8, seed=0, verbose=0)
     save_image(image_grid(samples), args.output / "samples.png")
     print(args.output / "samples.png")

@@ -223,6 +223,8 @@ class Handler(BaseHTTPRequestHandler):
             content = base64.b64decode(value["content"])
             files[value["path"]] = self.server.add_blob(repo, content)
         elif key == "lfsFile":
+            if not re.fullmatch(HASH, value["oid"]):
+                raise Refused(400, message="No checksum.")
             content = self.server.blob(repo, value["oid"]).read_bytes()
             files[value["path"]] = self.server.add_blob(repo, content)
 

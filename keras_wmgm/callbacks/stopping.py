@@ -55,8 +55,8 @@ class StopOnSignal(keras.callbacks.Callback):
     """Stop after the batch in which the process is asked to end.
 
     What follows an epoch still happens, so a `RunFolder` beside it saves the
-    run. Used as a context manager around `fit`s; a second signal ends the
-    process at once.
+    run; the rest of that epoch is left out. Used as a context manager around
+    `fit`s; a second signal ends the process at once.
 
     Args:
         signals: The signals that are heard: by default SIGTERM, which job
@@ -88,6 +88,7 @@ class StopOnSignal(keras.callbacks.Callback):
     def _hear(self, number, frame):
         self.received = number
         self._restore()
+        print("Saving and stopping; once more to stop at once.", flush=True)
 
     def _restore(self):
         while self._before:

@@ -57,14 +57,19 @@ def generate(
         "verbose": 0,
     }
     if options.is_folder(output):
+        if overwrite or columns:
+            raise ValueError(
+                "--overwrite and --columns are for one picture, and a folder "
+                f"is filled up. Received: --output {output}"
+            )
         _into_folder(preset, Path(output), num_images, draw)
     else:
+        check_image_name(output)
         path = options.check_output(output, overwrite)
         _into_grid(preset, path, num_images, columns, draw)
 
 
 def _into_grid(preset, path, num_images, columns, draw):
-    check_image_name(path)
     model = from_preset(preset)
     images = model.generate(num_images, **draw)
     save_image(image_grid(images, columns), path)
@@ -75,7 +80,7 @@ def _into_folder(preset, folder, num_images, draw):
     """Draw what is missing, a batch at a time."""
     model = from_preset(preset)
     facts = {n: draw[n] for n in ("num_steps", "sampler", "seed")}
-    facts = {"preset": preset, "sha256": _digest(model), **facts}
+    facts = {"sha256": _digest(model), **facts}
     _check_facts(folder, facts)
     size = draw["batch_size"]
     paths = [folder / f"{i:06d}.png" for i in range(num_images)]

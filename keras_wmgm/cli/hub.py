@@ -43,11 +43,19 @@ def presets():
 @click.argument("repository", metavar="ORG/NAME")
 @click.option("--private", is_flag=True, help="If the repository is new.")
 @click.option("--samples", type=COUNT, default=16, help="Pictures in the card.")
+@click.option("--license", help="Of the weights, as cc0-1.0, for the card.")
 @click.option("--message", help="Of the commit.")
-def upload(folder, repository, private, samples, message):
+def upload(folder, repository, private, samples, license, message):
     """Upload a preset folder to the Hugging Face Hub.
 
     In one commit, with a model card if the repository has none. HF_TOKEN, or
     `hf auth login`, says who you are; HF_ENDPOINT chooses another hub.
     """
-    upload_preset(folder, repository, private, None, samples, message)
+    upload_preset(
+        folder,
+        repository,
+        private,
+        samples=samples,
+        commit_message=message,
+        license=license,
+    )

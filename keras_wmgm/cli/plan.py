@@ -14,6 +14,7 @@ from keras_wmgm.recipes import Recipe
 from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes import read_run
+from keras_wmgm.recipes import tuning_optimizers
 from keras_wmgm.recipes.train import FACTS
 
 DEFAULT_MINUTES = 60.0
@@ -85,7 +86,8 @@ def make_plan(given: dict[str, Any]) -> Plan:
             minutes = DEFAULT_MINUTES
     facts = {"data": _absolute(given["data"])}
     if "init_from" in given:
-        facts["init_from"] = _init(recipe, given["init_from"])
+        slowly = "recipe" not in given
+        facts["init_from"] = _init(recipe, given["init_from"], slowly)
     make_folder(folder)
     return Plan(recipe, folder, facts, minutes)
 
@@ -154,7 +156,7 @@ def _model(given):
     return model
 
 
-def _init(recipe, preset):
+def _init(recipe, preset, slowly):
     """Fit a recipe to a preset, and return where the preset is.
 
     A preset holds no critics: new ones would lead its generators astray, so
@@ -174,6 +176,8 @@ def _init(recipe, preset):
         "num_levels": model.num_levels,
     }
     roles = {r for s in recipe.stages for r in model.trained_roles(s.factors)}
+    if slowly:
+        recipe.optimizers = tuning_optimizers(model)
     critics = sorted(role for role in roles if role.startswith("critic"))
     if critics:
         size = recipe.stages[0].batch_size

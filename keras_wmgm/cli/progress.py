@@ -30,7 +30,7 @@ class Progress(keras.callbacks.Callback):
         )
         self.limit = limit if total is None else None
         self.steps = initial
-        self.shown = -self.seconds
+        self.shown, self.logs = -self.seconds, {}
         timed = {"total": round(limit.seconds)} if self.limit else {}
         self.bar = tqdm(
             **{"total": total, "initial": initial, "unit": "step", **timed},
@@ -41,16 +41,17 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps += 1
+        self.logs = logs or self.logs
         now = time.monotonic()
         if now - self.shown >= self.seconds:
             self.shown = now
-            self._show(logs or {})
+            self._show(self.logs)
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.set_description(f"epoch {epoch + 1}", refresh=False)
 
     def on_train_end(self, logs=None):
-        self._show(logs or {})
+        self.logs = logs or self.logs
 
     def _show(self, logs):
         losses = {n: f"{v:.3f}" for n, v in logs.items() if n != "loss"}
@@ -68,5 +69,6 @@ class Progress(keras.callbacks.Callback):
         self.bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
-        """Leave the bar as it is, and go on below it."""
+        """Show the last losses, and go on below the bar."""
+        self._show(self.logs)
         self.bar.close()

@@ -23,8 +23,10 @@ from keras_wmgm.data.image_folder import load_images
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
+from keras_wmgm.recipes import renew_schedules
 from keras_wmgm.recipes import start_run
 from keras_wmgm.recipes import train as train_stages
+from keras_wmgm.recipes import write_run
 from keras_wmgm.recipes.recipe import PRECISIONS
 
 MINUTES = click.FloatRange(min=0, min_open=True)
@@ -117,8 +119,8 @@ def train(sample_minutes, save_minutes, resume, **given):
     keras.config.set_dtype_policy(plan.recipe.precision)
     images = _images(plan)
     model = _model(plan, len(images))
-    if not resume:
-        start_run(plan.folder, plan.recipe, **plan.facts)
+    write = write_run if resume else start_run
+    write(plan.folder, plan.recipe, **plan.facts)
     click.echo(f"{len(images)} images, {_networks(model)}", err=True)
     whole, stop = _train(plan, model, images, sample_minutes, save_minutes)
     _finish(plan, model, len(images))
@@ -149,7 +151,9 @@ def _images(plan: Plan):
 def _model(plan, num_images):
     """Make the compiled model: anew, from a preset or as a run left it."""
     if (plan.folder / RUN_FILE).exists():
-        return load_run(plan.folder)
+        model = load_run(plan.folder)
+        renew_schedules(plan.recipe, model, num_images)
+        return model
     if plan.facts.get("init_from"):
         model = from_preset(plan.facts["init_from"])
         model.compile()  # makes the critics, which have an optimizer too
@@ -188,6 +192,14 @@ def _train(plan, model, images, sample_minutes, save_minutes):
     return whole, stop
 
 
+def _save_preset(model, folder, facts):
+    try:
+        model.save_to_preset(folder, "float16", facts)
+    except ValueError as error:
+        click.echo(f"The preset is in float32: {error}", err=True)
+        model.save_to_preset(folder, None, facts)
+
+
 def _finish(plan, model, num_images):
     """Write the preset, and a last grid from its weights."""
     facts = {
@@ -196,7 +208,7 @@ def _finish(plan, model, num_images):
         "num_images": num_images,
         "epochs": model.epochs_trained,
     }
-    model.save_to_preset(plan.folder / "preset", "float16", facts)
+    _save_preset(model, plan.folder / "preset", facts)
     grid = SampleGrid(plan.folder)
     grid.set_model(model)
     grid.draw(plan.folder / "samples.png")

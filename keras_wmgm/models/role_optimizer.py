@@ -94,12 +94,12 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
         super().__init__(lambda v: optimizers[role_of[id(v)]])
         self.active = frozenset(networks)
         self._role_of = role_of
-        self._by_role = optimizers
+        self.by_role = optimizers
 
     def apply(self, grads, trainable_variables=None):
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
-        steps = {role: [] for role in self._by_role if role in self.active}
+        steps = {role: [] for role in self.by_role if role in self.active}
         for grad, variable in zip(grads, trainable_variables, strict=True):
             role = self._role_of[id(variable)]
             if role in steps:
@@ -107,7 +107,7 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
         for role, pairs in steps.items():
             if pairs:
                 gradients, variables = map(list, zip(*pairs, strict=True))
-                _apply(self._by_role[role], gradients, variables)
+                _apply(self.by_role[role], gradients, variables)
         self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list):

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,23 @@ import keras
 from keras_wmgm.presets.folder import CONFIG
 
 MAX_WEIGHTS = 5e8
-
-
+UNMAKEABLE = (
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 PLAIN = ("keras.src.models.functional", "keras.src.models.sequential")
 
 
 def build(config: dict, custom_objects: dict, folder: Path) -> keras.Model:
     """Make the model of a configuration that has been checked.
 
-    Plain layers that are wide only together show it in no single number. So
-    a model of such networks is first made without values, which takes no
-    memory, and counted.
+    Plain layers that are wide only together show it in no single number, and
+    Keras builds a layer for whatever shape stands beside it. So a model of
+    such is first made without values, which takes no memory, and counted.
 
     Args:
         config: The configuration.
@@ -31,10 +38,12 @@ def build(config: dict, custom_objects: dict, folder: Path) -> keras.Model:
     Raises:
         ValueError: If it describes no model, or one of too many weights.
     """
-    text = json.dumps(config)
-    if custom_objects or any(module in text for module in PLAIN):
-        with keras.StatelessScope(initialize_variables=False):
-            count = _count(_make(config, custom_objects, folder))
+    if custom_objects or _may_be_wide(config):
+        # In a thread of its own: Keras keeps a list of what has no values
+        # yet, for each thread, and gives it values when it next can.
+        with ThreadPoolExecutor(1) as thread:
+            counting = thread.submit(_dry_count, config, custom_objects, folder)
+        count = counting.result()
         if count > MAX_WEIGHTS:
             raise ValueError(
                 "The configuration asks for networks of far more weights than "
@@ -44,12 +53,33 @@ def build(config: dict, custom_objects: dict, folder: Path) -> keras.Model:
     return _make(config, custom_objects, folder)
 
 
+def _dry_count(config, custom_objects, folder):
+    with keras.StatelessScope(initialize_variables=False):
+        return _count(_make(config, custom_objects, folder))
+
+
+def _may_be_wide(config):
+    """Whether parts come as plain layers, or with shapes to be built for."""
+    parts = config.get("config", {})
+    text = json.dumps(parts)
+    return any(module in text for module in PLAIN) or _has_shapes(parts)
+
+
+def _has_shapes(node):
+    if isinstance(node, list):
+        return any(map(_has_shapes, node))
+    if not isinstance(node, dict):
+        return False
+    shapes = node.get("build_config") or {}
+    return any(shapes.values()) or any(map(_has_shapes, node.values()))
+
+
 def _make(config, custom_objects, folder) -> keras.Model:
     try:
         model = keras.saving.deserialize_keras_object(
             copy.deepcopy(config), custom_objects, safe_mode=True
         )
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+    except UNMAKEABLE as error:
         raise ValueError(
             f"{CONFIG} describes no model this version of keras_wmgm can "
             f"make: {_first_line(error)}. Received: {folder}"

@@ -73,7 +73,8 @@ def save_folder(
         facts["sha256"] = {WEIGHTS: sha256(new[WEIGHTS])}
         new[METADATA].write_text(json.dumps(facts, indent=1) + "\n")
         new[CONFIG].write_text(json.dumps(config, indent=1) + "\n")
-        for name in (WEIGHTS, METADATA, CONFIG):
+        # A folder with metadata is a preset, and may be written anew.
+        for name in (METADATA, WEIGHTS, CONFIG):
             os.replace(new[name], folder / name)
     finally:
         for path in new.values():
@@ -116,12 +117,14 @@ def _check_free(folder):
             f"A preset is a folder, and there is a file of that name. "
             f"Received: {folder}"
         )
-    if folder.is_dir() and any(folder.iterdir()):
-        if not _is_preset(folder):
-            raise FileExistsError(
-                "The folder is not empty and holds no preset that could be "
-                f"replaced; choose another. Received: {folder}"
-            )
+    # What a killed process left is no reason to refuse.
+    left = {f".new.{name}" for name in FILES}
+    others = folder.is_dir() and {p.name for p in folder.iterdir()} - left
+    if others and not _is_preset(folder):
+        raise FileExistsError(
+            "The folder is not empty and holds no preset that could be "
+            f"replaced; choose another. Received: {folder}"
+        )
 
 
 def _is_preset(folder):

@@ -174,15 +174,13 @@ def _read_facts(folder, required) -> dict:
 def _check_version(facts, folder):
     """Refuse what a later version, or another library, has written."""
     made_by = facts.get("keras_wmgm_version")
-    if facts and made_by is None:
-        made_by = ""
-    if made_by is not None and _release(made_by) is None:
+    if _release(made_by) is None:
         raise ValueError(
             f"{METADATA} does not say which version of keras_wmgm has made "
             "the preset: it is of another library, or damaged. "
             f"Received: keras_wmgm_version={made_by!r} in {folder}"
         )
-    if made_by and _release(made_by) > _release(__version__):
+    if _release(made_by) > _release(__version__):
         raise ValueError(
             f"The preset was made by a newer keras_wmgm, {made_by}; this is "
             f"{__version__}. `pip install --upgrade keras-wmgm`. "

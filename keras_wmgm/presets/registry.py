@@ -89,7 +89,7 @@ def _preset(folder, entry):
 REGISTRY = read_registry()
 """The presets by name."""
 
-DEFAULT_PRESET = "clothing_128"
+DEFAULT_PRESET = "clothing_64"
 """The preset that ships with the package."""
 
 

@@ -162,7 +162,7 @@ class _Walk:
             (names == [None, TENSOR] and registered is None)
             or _is_keras(*names, registered)
             or _is_registered(*names, registered)
-            or (isinstance(registered, str) and registered in self.custom)
+            or _is_custom(names[1], registered, self.custom)
         ):
             raise ValueError(
                 "A preset may name classes of keras_wmgm, and those of "
@@ -188,6 +188,12 @@ def _is_registered(module, class_name, registered):
     cls = keras.saving.get_registered_object(registered)
     known = cls and (cls.__module__, cls.__name__)
     return known == (module, class_name)
+
+
+def _is_custom(class_name, registered, custom):
+    if not isinstance(registered, str) or registered not in custom:
+        return False
+    return registered.rpartition(">")[2] == class_name
 
 
 def _refused(what, expected, node):

@@ -32,6 +32,7 @@ def upload(
     samples: int = 16,
     commit_message: str | None = None,
     custom_objects: dict[str, type] | None = None,
+    license: str | None = None,
 ) -> str:
     """Upload a preset folder to the Hugging Face Hub.
 
@@ -51,6 +52,7 @@ def upload(
         commit_message: By default "Upload a keras_wmgm preset".
         custom_objects: Classes of your own that the preset names; who loads
             it has to hand them in too.
+        license: Of the weights, for a new card; by default the metadata's.
 
     Returns:
         The handle that loads exactly what was uploaded,
@@ -73,7 +75,7 @@ def upload(
     check_count("samples", samples, minimum=0)
     model = from_preset(Path(folder), custom_objects=custom_objects)
     files = {name: Path(folder) / name for name in FILES}
-    card = partial(_card, model, Path(folder), repo_id, samples)
+    card = partial(_card, model, Path(folder), repo_id, samples, license)
     message = commit_message or "Upload a keras_wmgm preset"
     try:
         commit = _commit(repo_id, files, card, message, private, token)
@@ -99,9 +101,10 @@ def _commit(repo_id, files, card, message, private, token) -> str:
     return api.create_commit(repo_id, additions, commit_message=message).oid
 
 
-def _card(model, folder, repo_id, samples):
+def _card(model, folder, repo_id, samples, license):
     """Return the card, and the pictures it shows, by name."""
     facts = read_json(folder / METADATA)
+    facts["license"] = license or facts.get("license")
     card = model_card(repo_id, facts, model.image_shape, samples > 0)
     files = {CARD: card.encode()}
     if samples:

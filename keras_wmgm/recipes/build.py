@@ -119,6 +119,40 @@ def build_optimizers(
     }
 
 
+def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
+    """Return a recipe's optimizers for weights that have learned before.
+
+    Critics are new, and learn as fast as ever; what draws goes on at a tenth
+    of its rate.
+
+    Args:
+        model: A model with a preset's weights.
+    """
+    tables = {}
+    for name, factor in model.factors.items():
+        table = DEFAULTS["diffusion" if factor.is_diffusion else "gan"]
+        rate = 0.1 * table["learning_rate"]
+        tables[name] = {**table, "learning_rate": rate}
+    return tables
+
+
+def renew_schedules(
+    recipe: Recipe, model: keras.Model, num_images: int
+) -> None:
+    """Let the learning rates of a compiled model decay as a recipe says now.
+
+    Args:
+        recipe: A recipe, which may be longer than when the run began.
+        model: A model that `load_run` gave back.
+        num_images: As of `build_optimizers`.
+    """
+    wanted = build_optimizers(recipe, model, num_images)
+    for role, optimizer in model.optimizer.by_role.items():
+        schedule = wanted[role]._learning_rate
+        if isinstance(schedule, keras.optimizers.schedules.CosineDecay):
+            optimizer.learning_rate = schedule
+
+
 def _settings(recipe, model, role) -> dict[str, Any]:
     kind = role.partition("_")[0]
     if kind != "critic":

@@ -91,7 +91,19 @@ def start_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
             f"another folder. Received: {folder}"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    write_run(folder, recipe, **facts)
+
+
+def write_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
+    """Write down what a run is, in place of what was there.
+
+    Args:
+        folder: The run's folder.
+        recipe: As of `start_run`.
+        **facts: As of `start_run`.
+    """
     content = {**facts, "recipe": recipe.to_dict()}
+    folder = Path(folder)
     with written_whole(folder / FACTS) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 

@@ -22,8 +22,12 @@ def choose_backend() -> None:
     if _installed(_configured()):
         return
     found = [backend for backend in BACKENDS if _installed(backend)]
-    if found:
-        os.environ["KERAS_BACKEND"] = found[0]
+    if not found:
+        raise ImportError(
+            "keras_wmgm needs a backend: pip install 'keras-wmgm[tensorflow]' "
+            "(or [jax], or [torch]). Received: none is installed"
+        )
+    os.environ["KERAS_BACKEND"] = found[0]
 
 
 @contextmanager
@@ -48,7 +52,7 @@ def quiet_command_line():
 
 
 def _installed(backend):
-    return backend in BACKENDS and find_spec(backend) is not None
+    return find_spec(backend) is not None
 
 
 def _configured():

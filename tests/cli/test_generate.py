@@ -165,7 +165,6 @@ def test_the_facts_beside_the_images_are_told(five, preset):
     for weight in keras_wmgm.from_preset(preset).weights:
         digest.update(tiny.copy(weight).tobytes())
     assert facts == {
-        "preset": str(preset),
         "sha256": digest.hexdigest(),
         "num_steps": 2,
         "sampler": "dpm_solver_2m",

@@ -288,12 +288,19 @@ def check_drawn(model, thumbnails):
         assert tails == pytest.approx(2, abs=0.15)
 
 
+def from_laplace(folder):
+    with pytest.raises(ValueError, match="hand it in"):
+        keras_wmgm.from_preset(folder)
+    custom_objects = custom_factor.CUSTOM_OBJECTS
+    return keras_wmgm.from_preset(folder, custom_objects=custom_objects)
+
+
 def check_kept(model, thumbnails, folder):
     """Presets and Keras's files bring the factor back, and it draws on."""
     model.save_to_preset(folder / "preset")
     model.save(folder / "model.keras")
     twins = [
-        keras_wmgm.from_preset(folder / "preset"),
+        from_laplace(folder / "preset"),
         keras.saving.load_model(folder / "model.keras"),
     ]
     draw = {"seed": 2, "dtype": "float32", "verbose": 0}
@@ -322,6 +329,5 @@ def test_custom_factor_trains_on_a_folder(photos, tmp_path, monkeypatch):
         [photos, "--image-size", str(SIZE), "--num-levels", "1"]
         + ["--epochs", "1", "--output", str(tmp_path)]
     )
-    model = keras_wmgm.from_preset(tmp_path / "preset")
-    images = model.generate(16, seed=0, verbose=0)
+    images = from_laplace(tmp_path / "preset").generate(16, seed=0, verbose=0)
     assert_shows(tmp_path / "samples.png", images, 4, 1)

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import resource
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import keras
@@ -292,8 +294,8 @@ def test_a_hostile_preset_is_refused_before_anything_is_built(
     assert len(str(error.value)) < 2000
 
 
-def test_layers_that_are_wide_together_only_take_no_memory(tmp_path):
-    """Each concatenation doubles the channels that one small layer reads."""
+def wide_together():
+    """Return a model whose concatenations double, all without values."""
     with keras.StatelessScope(initialize_variables=False):
         inputs = {"log_snr": keras.Input((), name="log_snr")}
         inputs["x"] = h = keras.Input((None, None, 1), name="x")
@@ -301,15 +303,68 @@ def test_layers_that_are_wide_together_only_take_no_memory(tmp_path):
             h = keras.layers.Concatenate()([h, h])
         h = keras.layers.Conv2D(1, 3, padding="same")(h)
         network = keras.Model(inputs, h)
-        model = keras_wmgm.MultiscaleModel(
-            (8, 8, 1), 0, factors.DiffusionFactor(network)
-        )
-        config = preset_config(model)
+        factor = factors.DiffusionFactor(network)
+        return preset_config(keras_wmgm.MultiscaleModel((8, 8, 1), 0, factor))
+
+
+def test_layers_that_are_wide_together_only_take_no_memory(tmp_path):
+    """Each concatenation doubles the channels that one small layer reads."""
+    # Keras would give values to all that lacks them later in this thread.
+    with ThreadPoolExecutor(1) as thread:
+        config = thread.submit(wide_together).result()
     text = re.sub(r"\b[0-9]{6,}\b", "1", json.dumps(config))
     text = text.replace('"build_config"', '"x"')  # it would tell the shapes
     (tmp_path / CONFIG).write_text(text)
     with pytest.raises(ValueError, match="more weights than.*Received: 2e.09"):
         keras_wmgm.from_preset(tmp_path, load_weights=False)
+
+
+def bare(module, name, values, shape, registered=None):
+    """Return a layer on its own, with a shape that Keras builds it for."""
+    return {
+        "module": module,
+        "class_name": name,
+        "config": values,
+        "registered_name": registered,
+        "build_config": {"input_shape": [None, *shape]},
+    }
+
+
+BARE = {
+    "a weight for every pixel": bare(
+        "keras.layers", "PReLU", {}, [65536, 65536, 65536]
+    ),
+    "half a gigabyte": bare("keras.layers", "PReLU", {}, [16384, 8192]),
+    "a kernel as large as its input": bare(
+        "keras.layers",
+        "Conv2D",
+        {"filters": 300, "kernel_size": [64, 64]},
+        [64, 64, 65536],
+    ),
+    "a block of ours": bare(
+        "keras_wmgm.layers.residual_block",
+        "ResidualBlock",
+        {"filters": 1024},
+        [8, 8, 16384],
+        "keras_wmgm>ResidualBlock",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_layers_built_for_huge_shapes_take_no_memory(name, folder):
+    def put(config):
+        config["coarse"]["config"]["network"] = BARE[name]
+
+    keras_wmgm.from_preset(folder)  # what the first one imports
+    edit(folder, put)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="Received: "):
+        keras_wmgm.from_preset(folder)
+    with keras.StatelessScope():
+        pass  # here Keras gives values to all that lacks them
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 200_000  # KiB
 
 
 def test_harmless_presets_pass(folder, built):

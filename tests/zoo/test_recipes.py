@@ -9,6 +9,7 @@ ZOO = Path(keras_wmgm.__file__).parents[1] / "zoo"
 RECIPES = {p.parent.name: p for p in sorted(ZOO.glob("*/recipe.toml"))}
 HYBRID_128 = 994_247 + 327_090 + 569_162 + 2 * 1_000_733
 PARAMETERS = {
+    "clothing_64": HYBRID_128 - 327_090,
     "clothing_128": HYBRID_128,
     "afhq_cat_128": HYBRID_128,
     "afhq_dog_128": HYBRID_128,
