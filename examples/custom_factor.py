@@ -7,13 +7,10 @@ and a factor is anything that can be learned and drawn. This one says
 
     h | c ~ Laplace(m(c), b(c)),    L = mean |h - m| / b + log 2b,
 
-with the mean m and the width b of every value out of one network. Wavelet
-coefficients of photographs are mostly small and seldom large, which a Laplace
-law says well [1] and a squared error does not. One network call draws all of
-a band. What the law leaves out is how neighbours hang together beyond what
-the coarse band tells of them: each is drawn alone, and texture becomes grain.
-
-[1] Mallat, "A theory for multiresolution signal decomposition" (1989), sec. V
+with the mean m and the width b of every value out of one network: wavelet
+coefficients are mostly small and seldom large (Mallat, "A theory for
+multiresolution signal decomposition", section V). One call draws a band. Each
+value is drawn alone, so texture becomes grain.
 """
 
 import argparse
@@ -142,9 +139,8 @@ def main(argv=None):
     model.fit(images, epochs=args.epochs)
     model.save_to_preset(args.output / "preset")
     # A preset is data: classes of one's own are handed in.
-    model = keras_wmgm.from_preset(
-        args.output / "preset", custom_objects=CUSTOM_OBJECTS
-    )
+    own = {"custom_objects": CUSTOM_OBJECTS}
+    model = keras_wmgm.from_preset(args.output / "preset", **own)
     samples = model.generate(16, num_steps=8, seed=0, verbose=0)
     save_image(image_grid(samples), args.output / "samples.png")
     print(args.output / "samples.png")

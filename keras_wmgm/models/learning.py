@@ -1,5 +1,6 @@
 """Learning: how a `MultiscaleModel` is trained and evaluated."""
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -271,9 +272,13 @@ class Learning:
         functions[self._training.active] = before
         self._training.active = roles
         self.optimizer.active = frozenset(roles)
-        self.train_function, self.test_function = functions.get(
-            roles, (None, None)
-        )
+        made = functions.get(roles, (None, None))
+        self.train_function, self.test_function = made
+        if None in made:
+            # JAX finds again what it has compiled for an equal function, and
+            # bound methods are equal.
+            self.train_step = partial(type(self).train_step, self)
+            self.test_step = partial(type(self).test_step, self)
 
     @property
     def averaged(self) -> bool:
