@@ -8,9 +8,8 @@ and a factor is anything that can be learned and drawn. This one says
     h | c ~ Laplace(m(c), b(c)),    L = mean |h - m| / b + log 2b,
 
 with the mean m and the width b of every value out of one network: wavelet
-coefficients are mostly small and seldom large (Mallat, "A theory for
-multiresolution signal decomposition", section V). One call draws a band. Each
-value is drawn alone, so texture becomes grain.
+coefficients are mostly small and seldom large. One call draws a band, each
+value of it alone, so texture becomes grain.
 """
 
 import argparse

@@ -174,7 +174,7 @@ def test_training_goes_on_where_it_stopped(photos, tmp_path, monkeypatch):
     names = [p.name for p in sorted((tmp_path / "run/samples").iterdir())]
     assert names == [f"epoch_000{i}.png" for i in (1, 2, 3)]
     rates = {
-        name: float(model.optimizer._by_role[name].learning_rate)
+        name: float(model.optimizer.by_role[name].learning_rate)
         for name in model.networks
     }
     diffusion, gan = pytest.approx(1e-3), pytest.approx(2e-4)

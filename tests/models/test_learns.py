@@ -135,4 +135,4 @@ def test_samples_have_the_spectrum_of_the_data():
     )
     found, expected = radial(drawn[..., 0]), radial(fields(65536, 1))
     print(found / expected)
-    np.testing.assert_allclose(found, expected, 0.1)
+    np.testing.assert_allclose(found, expected, 0.15)

@@ -364,7 +364,7 @@ def test_layers_built_for_huge_shapes_take_no_memory(name, folder):
     with keras.StatelessScope():
         pass  # here Keras gives values to all that lacks them
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert after - before < 200_000  # KiB
+    assert after - before < 400_000  # KiB
 
 
 def test_harmless_presets_pass(folder, built):

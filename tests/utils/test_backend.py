@@ -32,7 +32,6 @@ print(os.environ.get("KERAS_BACKEND"))
         ("tensorflow torch", "numpy", None, "tensorflow"),
         ("torch", None, "jax", "jax"),
         ("torch", "damaged", None, "torch"),
-        ("", None, None, None),
     ],
 )
 def test_a_backend_that_is_there_is_chosen(
@@ -48,11 +47,19 @@ def test_a_backend_that_is_there_is_chosen(
         env["KERAS_BACKEND"] = environment
     path = str(ROOT / "keras_wmgm" / "utils" / "backend.py")
     script = SCRIPT.format(path=path, installed=installed.split())
-    found = subprocess.run(
-        [sys.executable, "-c", script],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert found.stdout.strip() == str(expected)
+    found = run(script, env)
+    assert found.stdout.strip() == str(expected), found.stderr
+
+
+def run(script, env):
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=env, capture_output=True, text=True)
+
+
+def test_without_any_backend_it_says_what_to_install(tmp_path):
+    env = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    env.pop("KERAS_BACKEND", None)
+    path = str(ROOT / "keras_wmgm" / "utils" / "backend.py")
+    found = run(SCRIPT.format(path=path, installed=[]), env)
+    assert found.returncode
+    assert "ImportError: keras_wmgm needs a backend: pip" in found.stderr
