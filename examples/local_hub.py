@@ -212,14 +212,17 @@ class Handler(BaseHTTPRequestHandler):
             newest = self.read(repo)
             files = dict(newest["files"])
             for line in self.body.splitlines():
-                self.apply(repo, files, **json.loads(line))
+                self.apply(repo, newest, files, **json.loads(line))
             sha = self.server.add_commit(repo, files, newest["private"])
         url = f"{self.server.url}/{repo}/commit/{sha}"
         self.answer({"commitOid": sha, "commitUrl": url})
 
-    def apply(self, repo, files, key, value):
+    def apply(self, repo, newest, files, key, value):
         """Carry out one line of a commit."""
-        if key == "file":
+        if key == "header":
+            if value.get("parentCommit", newest["sha"]) != newest["sha"]:
+                raise Refused(412, message="A commit has happened since")
+        elif key == "file":
             content = base64.b64decode(value["content"])
             files[value["path"]] = self.server.add_blob(repo, content)
         elif key == "lfsFile":

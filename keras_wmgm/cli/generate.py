@@ -13,7 +13,7 @@ from keras_wmgm.presets.load import from_preset
 from keras_wmgm.utils.files import check_image_name
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
-from keras_wmgm.utils.files import written_whole
+from keras_wmgm.utils.files import write_json
 
 FACTS = "generate.json"
 
@@ -133,5 +133,4 @@ def _check_facts(folder, facts):
             "The folder holds pictures that were not drawn by this command; "
             f"choose another. Received: {folder}"
         )
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(facts) + "\n")
+    write_json(path, facts)

@@ -45,10 +45,14 @@ def presets():
 @click.option("--samples", type=COUNT, default=16, help="Pictures in the card.")
 @click.option("--license", help="Of the weights, as cc0-1.0, for the card.")
 @click.option("--message", help="Of the commit.")
-def upload(folder, repository, private, samples, license, message):
+@click.option(
+    "--card", metavar="FOLDER", help="Where README.md is, if not in FOLDER."
+)
+def upload(folder, repository, private, samples, license, message, card):
     """Upload a preset folder to the Hugging Face Hub.
 
-    In one commit, with a model card if the repository has none. HF_TOKEN, or
+    In one commit, with a model card if the repository has none: the folder's
+    README.md, or one that is written from its metadata. HF_TOKEN, or
     `hf auth login`, says who you are; HF_ENDPOINT chooses another hub.
     """
     upload_preset(
@@ -58,4 +62,5 @@ def upload(folder, repository, private, samples, license, message):
         samples=samples,
         commit_message=message,
         license=license,
+        card=card,
     )

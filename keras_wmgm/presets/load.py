@@ -134,8 +134,8 @@ def _no_weights(name, preset: Preset) -> str:
     """Return what to do without the weights of a registered name."""
     ready = [repr(n) for n, p in REGISTRY.items() if p.has_weights]
     train = preset.recipe and (
-        f"train it with `keras-wmgm train --recipe {preset.recipe} --data ZIP "
-        "--output RUN`; "
+        "train it, in a clone of the project, with `keras-wmgm train --recipe "
+        f"{preset.recipe} --data ZIP --output RUN`; "
     )
     return (
         "There are no weights for this preset, nobody has published any: "

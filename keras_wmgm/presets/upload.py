@@ -5,8 +5,6 @@ import os
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from keras_wmgm.presets.card import SAMPLES
 from keras_wmgm.presets.card import model_card
 from keras_wmgm.presets.folder import FILES
@@ -19,9 +17,15 @@ from keras_wmgm.presets.load import from_preset
 from keras_wmgm.presets.safety import read_json
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.files import image_grid
+from keras_wmgm.utils.files import to_pillow
 from keras_wmgm.version import __version__
 
 CARD = "README.md"
+BESIDE_CARD = ("LICENSE", "metrics.json", "recipe.toml", "*.png")
+"""What goes with a model card of the author's own, where it is there."""
+
+CHANGED = 412
+TRIES = 3
 
 
 def upload(
@@ -33,13 +37,15 @@ def upload(
     commit_message: str | None = None,
     custom_objects: dict[str, type] | None = None,
     license: str | None = None,
+    card: str | os.PathLike | None = None,
 ) -> str:
     """Upload a preset folder to the Hugging Face Hub.
 
     The repository is made if it is not there. All files arrive in one commit
-    or none does. Where the repository has no model card one is written, from
-    the preset's metadata, with a grid of samples; a card that is there is
-    left alone.
+    or none does. Where the repository has no model card it gets the one in
+    `card`, with the licence, metrics, recipe and pictures beside it; or, if
+    there is none, one that is written from the preset's metadata, with a grid
+    of samples. A card that is there is left alone.
 
     Args:
         folder: A preset folder. It is loaded first, so that what arrives can
@@ -48,11 +54,13 @@ def upload(
         private: Whether a new repository is private.
         token: A token that may write; by default `HF_TOKEN`, or that of
             `hf auth login`.
-        samples: The number of pictures in a new card; 0 for none.
+        samples: The number of pictures in a card that is written; 0 for none.
         commit_message: By default "Upload a keras_wmgm preset".
         custom_objects: Classes of your own that the preset names; who loads
             it has to hand them in too.
-        license: Of the weights, for a new card; by default the metadata's.
+        license: Of the weights, for a card that is written; by default the
+            metadata's.
+        card: A folder with a `README.md`; by default the preset's own.
 
     Returns:
         The handle that loads exactly what was uploaded,
@@ -75,7 +83,9 @@ def upload(
     check_count("samples", samples, minimum=0)
     model = from_preset(Path(folder), custom_objects=custom_objects)
     files = {name: Path(folder) / name for name in FILES}
-    card = partial(_card, model, Path(folder), repo_id, samples, license)
+    own = _own_card(Path(card or folder), required=card is not None)
+    written = partial(_card, model, Path(folder), repo_id, samples, license)
+    card = (lambda: own) if own else written
     message = commit_message or "Upload a keras_wmgm preset"
     try:
         commit = _commit(repo_id, files, card, message, private, token)
@@ -90,15 +100,40 @@ def _commit(repo_id, files, card, message, private, token) -> str:
     """Put the files into the repository. Return the commit."""
     from huggingface_hub import CommitOperationAdd
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi(
         token=token, library_name="keras_wmgm", library_version=__version__
     )
     api.create_repo(repo_id, private=private, exist_ok=True)
-    if not api.file_exists(repo_id, CARD):
-        files = files | card()
-    additions = [CommitOperationAdd(name, f) for name, f in files.items()]
-    return api.create_commit(repo_id, additions, commit_message=message).oid
+    for tries_left in reversed(range(TRIES)):
+        newest = api.model_info(repo_id)
+        with_card = any(f.rfilename == CARD for f in newest.siblings)
+        sent = files if with_card else files | card()
+        additions = [CommitOperationAdd(name, f) for name, f in sent.items()]
+        try:
+            return api.create_commit(
+                repo_id,
+                additions,
+                commit_message=message,
+                parent_commit=newest.sha,
+            ).oid
+        except HfHubHTTPError as error:
+            # Somebody else has committed, perhaps a card: look again.
+            if error.response.status_code != CHANGED or not tries_left:
+                raise
+
+
+def _own_card(folder, required) -> dict[str, Path]:
+    """Return the author's card and what belongs to it, by name."""
+    if not (folder / CARD).is_file():
+        if required:
+            raise FileNotFoundError(
+                f"`card` is a folder with a {CARD}. Received: {folder}"
+            )
+        return {}
+    beside = [p for pattern in BESIDE_CARD for p in folder.glob(pattern)]
+    return {path.name: path for path in [folder / CARD, *sorted(beside)]}
 
 
 def _card(model, folder, repo_id, samples, license):
@@ -117,8 +152,7 @@ def _card(model, folder, repo_id, samples, license):
 
 def _png(image) -> bytes:
     file = io.BytesIO()
-    pixels = image[..., 0] if image.shape[-1] == 1 else image
-    Image.fromarray(pixels).save(file, format="PNG")
+    to_pillow(image).save(file, format="PNG")
     return file.getvalue()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.recipes.recipe import Recipe
-from keras_wmgm.utils.files import written_whole
+from keras_wmgm.utils.files import write_json
 
 FACTS = "run.json"
 
@@ -103,9 +103,7 @@ def write_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
         **facts: As of `start_run`.
     """
     content = {**facts, "recipe": recipe.to_dict()}
-    folder = Path(folder)
-    with written_whole(folder / FACTS) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(Path(folder) / FACTS, content)
 
 
 def read_run(folder: str | os.PathLike) -> tuple[Recipe, dict[str, Any]]:

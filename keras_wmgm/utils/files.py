@@ -1,10 +1,12 @@
-"""Images in files, written so that no half of one is ever left."""
+"""Images and JSON in files, written so that no half of one is ever left."""
 
+import json
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,6 +38,12 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Write JSON under another name, and rename it."""
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
 def save_image(image: np.ndarray, path: str | os.PathLike) -> None:
     """Write a uint8 image under another name, and rename it.
 
@@ -43,9 +51,13 @@ def save_image(image: np.ndarray, path: str | os.PathLike) -> None:
         image: `(height, width, channels)`, one or three channels.
         path: Where to; the ending chooses the format.
     """
-    pixels = image[..., 0] if image.shape[-1] == 1 else image
     with written_whole(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
+        to_pillow(image).save(temporary)
+
+
+def to_pillow(image: np.ndarray) -> Image.Image:
+    """Return a uint8 image of one or three channels as Pillow's."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:

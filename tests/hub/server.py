@@ -30,6 +30,9 @@ class FaultyHandler(local_hub.Handler):
 
     def route(self):
         hub = self.server
+        if hub.rival and "/commit/" in self.path:
+            rival, hub.rival = hub.rival, None
+            rival()
         status = next((s for p, s in hub.faults.items() if p in self.path), 0)
         if status == "silent":
             time.sleep(30)
@@ -77,6 +80,7 @@ class FaultyHub(local_hub.Hub):
         cut_every: Each so-many-th transfer ends half way.
         pause: Seconds after each 64 KiB of a large file.
         sent: Path and range of each transfer of a file.
+        rival: Called once, before the next commit is made.
     """
 
     def __init__(self, folder, port=0):
@@ -85,6 +89,7 @@ class FaultyHub(local_hub.Hub):
         self.large_files_at = self.url.replace("127.0.0.1", "localhost")
         self.faults, self.sent, self.connections = {}, [], []
         self.cut_every, self.transfers, self.pause = 0, 0, 0.0
+        self.rival = None
 
     def process_request(self, request, client_address):
         self.connections.append(request)

@@ -93,9 +93,9 @@ ERRORS = {
         none,
         "celebahq_128",
         ValueError,
-        "nobody has published any: train it with `keras-wmgm train --recipe "
-        "zoo/celebahq_128/recipe.toml --data ZIP --output RUN`; take a preset "
-        "that has weights .*`load_weights=False`",
+        "nobody has published any: train it, in a clone of the project, with "
+        "`keras-wmgm train --recipe zoo/celebahq_128/recipe.toml --data ZIP "
+        "--output RUN`; take a preset that has weights .*`load_weights=False`",
     ),
     "no repository": (none, HUB, FileNotFoundError, "no repository me/tiny"),
     "no revision": (

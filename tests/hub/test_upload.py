@@ -98,6 +98,36 @@ def test_a_card_that_is_there_is_left_alone(hub, model, preset, tmp_path):
     assert "samples.png" not in hub.commits("me/tiny")[-1]["files"]
 
 
+def test_the_authors_own_card_goes_with_the_preset(hub, preset, tmp_path):
+    folder = shutil.copytree(preset, tmp_path / "mine")
+    own = {"README.md": b"Mine.", "LICENSE": b"CC0", "samples.png": b"png"}
+    for name, text in own.items():
+        (folder / name).write_bytes(text)
+    (folder / "notes.txt").write_text("not for others")
+    presets.upload(folder, "me/tiny", token=TOKEN)
+    assert {name: content(hub, name) for name in own} == own
+    assert "notes.txt" not in hub.commits("me/tiny")[-1]["files"]
+
+
+def test_the_card_of_another_folder(hub, preset, tmp_path):
+    (tmp_path / "README.md").write_text("From elsewhere.")
+    presets.upload(preset, "me/tiny", token=TOKEN, card=tmp_path)
+    assert content(hub, "README.md") == b"From elsewhere."
+    with pytest.raises(FileNotFoundError, match="a folder with a README.md"):
+        presets.upload(preset, "me/tiny", token=TOKEN, card=preset)
+
+
+def test_a_card_that_somebody_adds_meanwhile_is_left_alone(
+    hub, preset, tmp_path
+):
+    folder = shutil.copytree(preset, tmp_path / "theirs")
+    (folder / "README.md").write_text("I was first.")
+    hub.rival = lambda: hub.add("me/tiny", folder)
+    presets.upload(preset, "me/tiny", token=TOKEN, samples=0)
+    assert content(hub, "README.md") == b"I was first."
+    assert len(hub.commits("me/tiny")) == 3
+
+
 def test_a_private_repository_stays_private(hub, model, cache):
     handle = model.upload_to_hub("me/tiny", private=True, token=TOKEN)
     with pytest.raises(PermissionError, match="asks for a token"):
