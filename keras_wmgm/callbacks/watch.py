@@ -5,16 +5,18 @@ from collections.abc import Callable
 
 import keras
 
-LOWEST, HIGHEST = 0.7, 1.4
+RANGES = {"std_ratio": (0.7, 1.4), "spread": (0.02, math.inf)}
+"""Where the measures of a factor should be."""
 
 
 class Watch(keras.callbacks.Callback):
     """Stop where a loss is not finite; tell where a spread goes wrong.
 
     A `std_ratio` outside of [0.7, 1.4] says that a factor draws details much
-    weaker or stronger than the data's: a generator that collapses, or one
-    that has not learned yet. It is told once, until it is right again. Stand
-    it before a `RunFolder`, and the last good run is kept.
+    weaker or stronger than the data's, or has not learned yet; a `spread`
+    near 0, that a generator has collapsed and ignores its noise. It is told
+    once, until it is right again. Stand it before a `RunFolder`, and the last
+    good run is kept.
 
     Args:
         tell: What is called with the line to tell; `print` by default.
@@ -41,15 +43,20 @@ class Watch(keras.callbacks.Callback):
                     "learning rate, or clip the gradients "
                     "(`global_clipnorm`). What was saved before is kept."
                 )
-        for name in [name for name in logs if name.startswith("std_ratio")]:
-            self._compare(name, logs[name], epoch)
+        for name, value in logs.items():
+            measure = name.rpartition("_")[0]
+            if measure in RANGES:
+                self._compare(name, value, *RANGES[measure], epoch)
 
-    def _compare(self, name, value, epoch):
-        if LOWEST <= value <= HIGHEST:
+    def _compare(self, name, value, lowest, highest, epoch):
+        if lowest <= value <= highest:
             self.told.discard(name)
         elif name not in self.told:
             self.told.add(name)
+            wanted = f"within {lowest} and {highest}"
+            if highest == math.inf:
+                wanted = f"above {lowest}"
             self.tell(
                 f"epoch {epoch + 1}: {name} is {value:.2f}, and should be "
-                f"within {LOWEST} and {HIGHEST}"
+                f"{wanted}"
             )

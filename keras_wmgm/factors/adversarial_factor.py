@@ -27,6 +27,9 @@ WEIGHTS = (
     "gamma",
     "penalty_std",
 )
+SMALL = 1e-8
+WATCHED = 4
+"""Images of a batch that are drawn twice, to see what the noise does."""
 
 
 @register
@@ -136,6 +139,11 @@ class AdversarialFactor(Factor):
     def roles(self) -> tuple[str, ...]:
         return ("draw", "critic")
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        noisy = ("spread",) if self._noise_channels else ()
+        return ("std_ratio", *noisy)
+
     def prepare_training(self) -> None:
         """Make the critic from its configuration, if it is not there yet."""
         if self.critic is None:
@@ -191,7 +199,20 @@ class AdversarialFactor(Factor):
         )
         losses = {"draw": generator_loss, "critic": critic_loss}
         ratio = ops.stop_gradient(rms(fake) / rms(target))
-        return FactorLoss(losses, ratio)
+        spread = self._spread(target, condition, z, k)
+        return FactorLoss(losses, ratio, spread)
+
+    def _spread(self, target, condition, z, k):
+        """Return E|f - f'|^2 / E|f - h|^2 of some images of a batch."""
+        if not self._noise_channels:
+            return None
+        # Noise of another image, and of another place where there is none.
+        other = ops.roll(ops.roll(z, 1, axis=0), z.shape[1] // 2, axis=1)
+        h, c, z, other = (a[:WATCHED] for a in (target, condition, z, other))
+        both = (ops.concatenate(pair, axis=0) for pair in ((c, c), (z, other)))
+        f, other = ops.split(self._generate(*both, k), 2, axis=0)
+        distance = ops.maximum(ops.mean((f - h) ** 2), SMALL)
+        return ops.stop_gradient(ops.mean((f - other) ** 2) / distance)
 
     def _generate(self, condition, z, k, training=False):
         inputs = named_inputs(self.generator, k, condition=condition, noise=z)

@@ -20,10 +20,15 @@ class FactorLoss(NamedTuple):
         std_ratio: How the spread of what the factor draws compares with
             that of the data, as far as the loss can tell; 1 where it is
             right.
+        spread: Whether what is drawn under one condition varies as it should:
+            E|f - f'|^2 / E|f - h|^2 of two draws f, f' and the true detail h,
+            0 where the noise is ignored, 1 for the true distribution. `None`
+            where `measures` does not name it.
     """
 
     losses: dict[str, Tensor]
     std_ratio: Tensor
+    spread: Tensor | None = None
 
 
 class Factor(keras.layers.Layer):
@@ -64,6 +69,11 @@ class Factor(keras.layers.Layer):
     def roles(self) -> tuple[str, ...]:
         """The roles of `networks`, also of those that are not there yet."""
         return tuple(self.networks)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What `loss` measures beside the losses: fields of `FactorLoss`."""
+        return ("std_ratio",)
 
     @property
     def size_multiple(self) -> int:

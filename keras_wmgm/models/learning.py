@@ -163,13 +163,15 @@ class Learning:
             )
             for role, loss in result.losses.items():
                 sums[role] = sums.get(role, 0.0) + loss
-            self.trackers[_ratio_name(k)].update_state(
-                result.std_ratio, sample_weight=batch
-            )
+            for measure in factor.measures:
+                value = getattr(result, measure)
+                self._track(_measured_at(measure, k), value, batch)
         for role, loss in sums.items():
-            tracker = self.trackers[f"{self._role(name, role)}_loss"]
-            tracker.update_state(loss, sample_weight=batch)
+            self._track(f"{self._role(name, role)}_loss", loss, batch)
         return sum(sums.values())
+
+    def _track(self, name, value, batch):
+        self.trackers[name].update_state(value, sample_weight=batch)
 
     def _levels_of(self, name):
         if name == "coarse":
@@ -190,13 +192,20 @@ class Learning:
         losses = [
             f"{role}_loss" for name in names for role in self._roles_of(name)
         ]
-        levels = [k for name in names for k in self._levels_of(name)]
-        return losses + [_ratio_name(k) for k in levels]
+        return losses + self._measures_of(names)
+
+    def _measures_of(self, names):
+        return [
+            _measured_at(measure, k)
+            for name in names
+            for k in self._levels_of(name)
+            for measure in self.factors[name].measures
+        ]
 
     def get_metrics_result(self) -> dict:
         names = self._active_factors()
         shown = {f"{r}_loss" for n in names for r in self._roles_of(n)}
-        shown |= {_ratio_name(k) for n in names for k in self._levels_of(n)}
+        shown.update(self._measures_of(names))
         result = super().get_metrics_result()
         return {
             name: value
@@ -394,8 +403,8 @@ class Learning:
         return [v for v in self.variables if id(v) not in weights]
 
 
-def _ratio_name(k):
-    return f"std_ratio_{k}" if k else "std_ratio_coarse"
+def _measured_at(measure, k):
+    return f"{measure}_{k or 'coarse'}"
 
 
 def _as_list(value):

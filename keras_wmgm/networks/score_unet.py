@@ -6,6 +6,7 @@ from keras import ops
 from keras_wmgm.layers.attention_gate import AttentionGate
 from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
+from keras_wmgm.layers.normalization import check_normalization
 from keras_wmgm.layers.residual_block import ResidualBlock
 from keras_wmgm.layers.self_attention2d import SelfAttention2D
 from keras_wmgm.layers.time_embedding import TimeEmbedding
@@ -45,6 +46,9 @@ class ScoreUNet(Network):
             input of n pixels has a size of n / 2^i pixels.
         num_heads: Heads of the self-attention.
         attention_gates: Whether the skip connections are gated.
+        normalization: `"group"`, `"batch"` or `None`. On a CPU `None` is
+            twice as fast or more, and small networks do not need any;
+            self-attention keeps its own.
         dropout: Rate of the dropout in the residual blocks, in [0, 1).
         dtype: Dtype policy; `None` for the global one.
         **kwargs: Keras's model arguments (`name`, `trainable`).
@@ -86,6 +90,7 @@ class ScoreUNet(Network):
         attention_levels: tuple[int, ...] = (),
         num_heads: int = 4,
         attention_gates: bool = True,
+        normalization: str | None = "group",
         dropout: float = 0.0,
         dtype=None,
         **kwargs,
@@ -106,6 +111,7 @@ class ScoreUNet(Network):
             ),
             "num_heads": check_count("num_heads", num_heads),
             "attention_gates": bool(attention_gates),
+            "normalization": check_normalization(normalization),
             "dropout": check_fraction("dropout", dropout),
             "dtype": dtype,
         }
@@ -145,6 +151,7 @@ class _Graph:
         attention_levels,
         num_heads,
         attention_gates,
+        normalization,
         dropout,
         dtype,
     ):
@@ -153,6 +160,7 @@ class _Graph:
         self.attention_levels = attention_levels
         self.num_heads = num_heads
         self.attention_gates = attention_gates
+        self.normalization = normalization
         self.dropout = dropout
         self.dtype = dtype
         self.inputs = {
@@ -202,12 +210,19 @@ class _Graph:
         return h
 
     def _head(self, h, channels):
-        norm = build_normalization("group", h.shape[-1], dtype=self.dtype)
+        norm = build_normalization(
+            self.normalization, h.shape[-1], dtype=self.dtype
+        )
         h = ops.silu(norm(h))
         return self._conv(channels, kernel_initializer="zeros")(h)
 
     def _block(self, h, filters, attention=False):
-        block = ResidualBlock(filters, dropout=self.dropout, dtype=self.dtype)
+        block = ResidualBlock(
+            filters,
+            normalization=self.normalization,
+            dropout=self.dropout,
+            dtype=self.dtype,
+        )
         h = block(h, self.embedding)
         if attention:
             h = SelfAttention2D(self.num_heads, dtype=self.dtype)(h)
@@ -217,7 +232,9 @@ class _Graph:
         if not self.attention_gates:
             return skip
         units = max(skip.shape[-1] // 2, 1)
-        return AttentionGate(units, dtype=self.dtype)(skip, h)
+        return AttentionGate(units, self.normalization, dtype=self.dtype)(
+            skip, h
+        )
 
     def _conv(self, filters, strides=1, **kwargs):
         kwargs.setdefault("kernel_initializer", NumpyGlorotUniform())

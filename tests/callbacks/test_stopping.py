@@ -174,6 +174,14 @@ def test_a_wrong_spread_is_told_once_until_it_is_right():
     ]
 
 
+def test_a_generator_that_ignores_its_noise_is_told():
+    lines = []
+    watch = Watch(lines.append)
+    for epoch, spread in enumerate((0.5, 0.02, 0.01, 7.0)):
+        watch.on_epoch_end(epoch, {"spread_2": spread, "loss": 0.0})
+    assert lines == ["epoch 3: spread_2 is 0.01, and should be above 0.02"]
+
+
 # Run folders
 
 

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_wmgm import factors
 from keras_wmgm import metrics
+from keras_wmgm import networks
 from tests.helpers import fill
 from tests.helpers import to_numpy
 from tests.helpers import wave
@@ -106,6 +107,42 @@ def test_losses_are_those_of_the_papers(kind, training):
     np.testing.assert_allclose(found["draw"], generator, 1e-4, 1e-5)
     expected = np.sqrt((f**2).mean() / (DETAIL**2).mean())
     np.testing.assert_allclose(ratio, expected, 1e-4)
+
+
+def measured_spread(factor):
+    """Return the spread that `loss` reports, and that of its definition."""
+    result = factor.loss(
+        ops.convert_to_tensor(DETAIL),
+        ops.convert_to_tensor(CONDITION),
+        k=1,
+        seed=keras.random.SeedGenerator(3),
+    )
+    z = drawn()[0]
+    other = np.roll(z, (1, 2), axis=(0, 1))
+    f, g = (generate(factor, noise)[:4] for noise in (z, other))
+    expected = ((f - g) ** 2).mean() / ((f - DETAIL[:4]) ** 2).mean()
+    return float(to_numpy(result.spread)), expected
+
+
+def test_the_spread_is_that_of_two_draws_over_the_error():
+    found, expected = measured_spread(make())
+    np.testing.assert_allclose(found, expected, 1e-4)
+    assert expected > 0.01
+
+
+def test_the_spread_of_a_generator_that_ignores_its_noise_is_zero():
+    factor = make()
+    kernel = factor.generator.trainable_variables[0]
+    deaf = to_numpy(kernel).copy()
+    deaf[:, :, 1] = 0  # the noise comes after the condition's one channel
+    kernel.assign(deaf)
+    assert measured_spread(factor)[0] < 1e-6
+
+
+def test_without_noise_there_is_no_spread():
+    generator = networks.DetailUNet(1, noise_channels=0, filters=(4,))
+    factor = factors.AdversarialFactor(generator, tiny.critic(4))
+    assert factor.measures == ("std_ratio",)
 
 
 def test_the_penalty_is_on_the_slope_and_not_on_what_dropout_does():

@@ -256,6 +256,7 @@ def test_history_names_every_loss_and_the_ratio_of_every_level():
         "std_ratio_coarse",
         "std_ratio_1",
         "std_ratio_2",
+        "spread_1",
     }
     assert set(history) == named | {f"val_{name}" for name in named}
     for name, values in history.items():

@@ -107,8 +107,12 @@ def test_network_is_a_layer(full):
             ),
             {"x": wave(IMAGE), "log_snr": LOG_SNR},
         ),
+        (
+            functools.partial(ScoreUNet, 2, filters=(4, 4), normalization=None),
+            {"x": wave(IMAGE), "log_snr": LOG_SNR},
+        ),
     ],
-    ids=["DetailUNet", "DetailCritic", "ScoreUNet"],
+    ids=["DetailUNet", "DetailCritic", "ScoreUNet", "no normalization"],
 )
 def test_network_without_its_options_is_a_layer(make, inputs):
     run_layer_test(make, inputs, half_tolerance=HALF_TOLERANCE)
@@ -162,6 +166,21 @@ def test_sizes_that_do_not_fit_are_refused(name, shape, text):
 def test_new_score_network_predicts_nothing():
     make, inputs = FULL["ScoreUNet"]
     assert not to_numpy(make()(inputs())).any()
+
+
+@pytest.mark.parametrize("normalization, reaches", [(None, 0), ("group", 1)])
+def test_only_normalization_joins_far_places(normalization, reaches):
+    network = ScoreUNet(2, filters=(4,), normalization=normalization)
+    network, x = fill(network), wave((1, 2, 32, 2))
+    changed = x.copy()
+    changed[:, :, 0] += 1
+    before, after = (
+        to_numpy(network({"x": v, "log_snr": LOG_SNR[:1]}))
+        for v in (x, changed)
+    )
+    far = np.abs(after - before)[:, :, 13:]  # beyond twelve convolutions
+    assert np.abs(after - before)[:, :, :12].max() > 1e-3
+    assert (far.max() > 1e-5) == bool(reaches)
 
 
 def test_close_levels_are_told_apart_in_bfloat16(mixed_bfloat16):
