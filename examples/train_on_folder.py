@@ -36,21 +36,20 @@ def adam(**kwargs):
     return keras.optimizers.Adam(global_clipnorm=1.0, **kwargs)
 
 
+def optimizer_of(model, role):
+    """A critic never draws, so its weights need no average."""
+    if role.startswith("critic"):
+        return adam(**GAN)
+    kind = DIFFUSION if model.factors[role].is_diffusion else GAN
+    return adam(**kind, **AVERAGE)
+
+
 def make_model(image_size, num_levels):
-    """A GAN for the finest details, and diffusion for all the rest."""
+    """GANs for details of 64x64 and more, and diffusion for all the rest."""
     model = keras_wmgm.HybridWMGM(
         image_shape=(image_size, image_size, 3), num_levels=num_levels
     )
-    # "detail" is for the levels that are not named. A critic never draws, so
-    # its weights need no average.
-    model.compile(
-        {
-            "coarse": adam(**DIFFUSION, **AVERAGE),
-            "detail": adam(**DIFFUSION, **AVERAGE),
-            "detail_1": adam(**GAN, **AVERAGE),
-            "critic": adam(**GAN),
-        }
-    )
+    model.compile({role: optimizer_of(model, role) for role in model.networks})
     return model
 
 

@@ -20,7 +20,7 @@ from keras_wmgm.recipes.train import FACTS
 DEFAULT_MINUTES = 60.0
 TURN_STEPS = 100
 CRITIC_WARMUP_STEPS = 200
-COARSE_SIZE, GAN_SIZE = 8, 32
+COARSE_SIZE = 8
 IN_DATA = ("image_size", "crop", "flip", "channels", "on_error")
 IN_MODEL = ("model_class", "num_levels", "gan_levels")
 IN_PRESET = ("image_size", "channels")
@@ -145,14 +145,12 @@ def _model(given):
     while size % 2 ** (levels + 2) == 0 and size >> levels > COARSE_SIZE:
         levels += 1
     model["num_levels"] = given.get("num_levels", max(levels, 1))
-    if model["class"] == "HybridWMGM":
-        bands = [size >> k for k in range(1, model["num_levels"] + 1)]
-        large = sum(band >= GAN_SIZE for band in bands)
-        model["gan_levels"] = given.get("gan_levels", large)
-    elif "gan_levels" in given:
-        raise ValueError(
-            "Only a hybrid has --gan-levels. Received: --model wmgm"
-        )
+    if "gan_levels" in given:
+        if model["class"] != "HybridWMGM":
+            raise ValueError(
+                "Only a hybrid has --gan-levels. Received: --model wmgm"
+            )
+        model["gan_levels"] = given["gan_levels"]
     return model
 
 

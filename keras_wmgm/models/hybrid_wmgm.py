@@ -1,34 +1,34 @@
 """HybridWMGM: diffusion on the small bands, GANs on the large ones."""
 
-from keras_wmgm.factors.adversarial_factor import AdversarialFactor
-from keras_wmgm.factors.diffusion_factor import DiffusionFactor
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.models.multiscale_model import MultiscaleModel
-from keras_wmgm.networks.detail_critic import DetailCritic
-from keras_wmgm.networks.detail_unet import DetailUNet
-from keras_wmgm.networks.score_unet import ScoreUNet
+from keras_wmgm.models.small_factors import coarse_diffusion
+from keras_wmgm.models.small_factors import detail_diffusion
+from keras_wmgm.models.small_factors import detail_gan
 from keras_wmgm.presets.registry import presets_of
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.serialization import register
 
-CONDITION_NOISE = 0.1
+GAN_SIZE = 64
 
 
 @register
 class HybridWMGM(MultiscaleModel):
     """Diffusion on the small bands, a GAN on each of the large ones.
 
-    A short configuration of `MultiscaleModel`. On a band of 8x8 or 16x16
-    pixels a few steps of diffusion cost next to nothing and draw better than
-    a GAN; on the large ones a GAN's one step pays most. Each level has
-    networks of its own, so each can be trained for as long as it needs.
+    A short configuration of `MultiscaleModel`. On a band of up to 32x32
+    pixels a few steps of diffusion cost little and, for the same time of
+    training, draw far better than a GAN; on larger ones a GAN's one step pays
+    most. Each level has networks of its own, so each can be trained for as
+    long as it needs.
 
     Args:
         image_shape: `(height, width, channels)`; 2^S must divide height and
             width.
         num_levels: The number of levels S, at least 1.
-        gan_levels: How many levels, from the finest on, are drawn by GANs.
+        gan_levels: How many levels, from the finest on, are drawn by GANs; by
+            default those whose bands have 64 pixels or more.
         coarse: Factor of the coarse band; by default a `DiffusionFactor` over
             a `ScoreUNet`.
         details: The detail factors, that of the finest level first, instead
@@ -41,9 +41,9 @@ class HybridWMGM(MultiscaleModel):
 
     Example:
 
-    >>> model = keras_wmgm.HybridWMGM(image_shape=(64, 64, 3), num_levels=3)
-    >>> model.network_calls(num_steps=8)  # 8 + 8 + 8 + 1
-    25
+    >>> model = keras_wmgm.HybridWMGM(image_shape=(128, 128, 3), num_levels=4)
+    >>> model.network_calls(num_steps=8)  # 8 + 8 + 8 + 8 + 1
+    33
 
     Reference:
         Xiao et al., "Multi-scale Generative Modeling for Fast Sampling"
@@ -59,42 +59,29 @@ class HybridWMGM(MultiscaleModel):
         self,
         image_shape: tuple[int, int, int] = (64, 64, 3),
         num_levels: int = 3,
-        gan_levels: int = 1,
+        gan_levels: int | None = None,
         coarse: Factor | None = None,
         details: list[Factor] | None = None,
         seed: int = 0,
         **kwargs,
     ):
-        channels = check_counts("image_shape", image_shape, min_length=3)[-1]
+        image_shape = check_counts("image_shape", image_shape, min_length=3)
         check_count("num_levels", num_levels)
+        height, width, *_, channels = image_shape
+        sizes = [max(height, width) >> k for k in range(1, num_levels + 1)]
+        if gan_levels is None:
+            gan_levels = sum(size >= GAN_SIZE for size in sizes)
         if check_count("gan_levels", gan_levels, 0) > num_levels:
             raise ValueError(
                 "`gan_levels` must be at most the number of levels, "
                 f"{num_levels}. Received: gan_levels={gan_levels}"
             )
         if coarse is None:
-            coarse = DiffusionFactor(ScoreUNet(channels, attention_levels=(1,)))
+            coarse = coarse_diffusion(channels)
         if details is None:
-            gans = [_gan(channels) for _ in range(gan_levels)]
-            rest = range(num_levels - gan_levels)
-            details = [*gans, *(_diffusion(channels) for _ in rest)]
+            gans = [detail_gan(channels) for _ in range(gan_levels)]
+            rest = sizes[gan_levels:]
+            details = [*gans, *(detail_diffusion(channels, n) for n in rest)]
         super().__init__(
             image_shape, num_levels, coarse, details, seed=seed, **kwargs
         )
-
-
-def _gan(channels):
-    return AdversarialFactor(
-        DetailUNet(channels),
-        DetailCritic(4 * channels, normalization=None),
-        adversarial_loss="relativistic",
-        mse_weight=0.05,
-        condition_noise=CONDITION_NOISE,
-    )
-
-
-def _diffusion(channels):
-    network = ScoreUNet(
-        3 * channels, condition_channels=channels, attention_levels=(1,)
-    )
-    return DiffusionFactor(network, condition_noise=CONDITION_NOISE)

@@ -1,12 +1,11 @@
 """WMGM: diffusion for the coarse band, one GAN for all details."""
 
 from keras_wmgm.factors.adversarial_factor import AdversarialFactor
-from keras_wmgm.factors.diffusion_factor import DiffusionFactor
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.models.multiscale_model import MultiscaleModel
+from keras_wmgm.models.small_factors import coarse_diffusion
 from keras_wmgm.networks.detail_critic import DetailCritic
 from keras_wmgm.networks.detail_unet import DetailUNet
-from keras_wmgm.networks.score_unet import ScoreUNet
 from keras_wmgm.presets.registry import presets_of
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
@@ -58,7 +57,7 @@ class WMGM(MultiscaleModel):
         channels = check_counts("image_shape", image_shape, min_length=3)[-1]
         check_count("num_levels", num_levels)
         if coarse is None:
-            coarse = DiffusionFactor(ScoreUNet(channels, attention_levels=(1,)))
+            coarse = coarse_diffusion(channels)
         if details is None:
             details = AdversarialFactor(
                 DetailUNet(channels, num_scales=num_levels),

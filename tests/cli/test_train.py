@@ -302,24 +302,15 @@ def test_critics_of_others_are_not_warmed_up(preset, photos, in_tmp):
 
 
 @pytest.mark.parametrize(
-    "size, levels, gans",
-    [
-        (8, 1, 0),
-        (32, 2, 0),
-        (40, 2, 0),
-        (64, 3, 1),
-        (96, 4, 1),
-        (128, 4, 2),
-        (256, 5, 3),
-    ],
+    "size, levels",
+    [(8, 1), (32, 2), (40, 2), (64, 3), (96, 4), (128, 4), (256, 5)],
 )
-def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels, gans):
+def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels):
     given = {"data": str(photos), "output": "a", "image_size": size}
     plan = plans.make_plan({**given, "minutes": None})
     assert plan.recipe.model == {
         "class": "HybridWMGM",
         "num_levels": levels,
-        "gan_levels": gans,
     }
     assert plan.minutes == plans.DEFAULT_MINUTES
     assert plan.recipe.stages == [recipes.Stage(turn_steps=100)]

@@ -37,11 +37,31 @@ def test_gans_draw_the_finest_levels(gan_levels, kinds, calls):
     assert [factor.is_diffusion for factor in factors.values()] == kinds
     assert model.network_calls(8) == calls
     assert model.network_calls(1) == 3
+    assert model.networks["coarse"].config["normalization"] is None
     for factor in list(factors.values())[1:]:
         assert factor.condition_noise == 0.1
     if gan_levels:
         assert factors["detail_1"].adversarial_loss == "relativistic"
         assert model.networks["critic_1"].config["normalization"] is None
+
+
+@pytest.mark.parametrize(
+    "size, levels, gans, attention",
+    [
+        ((32, 32), 2, 0, [True, True]),
+        ((64, 64), 3, 0, [False, True, True]),
+        ((128, 64), 3, 1, [None, False, True]),
+        ((256, 256), 2, 2, [None, None]),
+    ],
+)
+def test_large_bands_are_a_gans(size, levels, gans, attention):
+    model = HybridWMGM((*size, 1), levels)
+    kinds = [factor.is_diffusion for factor in model.details]
+    assert kinds == [False] * gans + [True] * (levels - gans)
+    for factor, attends in zip(model.details, attention, strict=True):
+        if factor.is_diffusion:
+            assert bool(factor.network.config["attention_levels"]) is attends
+            assert factor.network.config["normalization"] is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ PARAMETERS = {
     "afhq_cat_128": HYBRID_128,
     "afhq_dog_128": HYBRID_128,
     "faces_utk_128": HYBRID_128,
-    "celeba_64": HYBRID_128 - 327_090,
+    "celeba_64": 991_455 + 918_777 + 2 * 997_941,
     "celebahq_128": 89_014_579,
     "colon_128": 89_014_579,
 }

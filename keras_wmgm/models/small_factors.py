@@ -1,0 +1,43 @@
+"""The factors that models take where none are given: small, and for a CPU.
+
+Their score networks have no normalisation: on a CPU its passes over the
+features take longer than the convolutions (zoo/NOTES.md has the figures).
+"""
+
+from keras_wmgm.factors.adversarial_factor import AdversarialFactor
+from keras_wmgm.factors.diffusion_factor import DiffusionFactor
+from keras_wmgm.networks.detail_critic import DetailCritic
+from keras_wmgm.networks.detail_unet import DetailUNet
+from keras_wmgm.networks.score_unet import ScoreUNet
+
+CONDITION_NOISE = 0.1
+ATTENTION_SIZE = 16
+"""Bands of so many pixels and less get self-attention, at half their size."""
+
+
+def coarse_diffusion(channels: int) -> DiffusionFactor:
+    """Return the diffusion of a coarse band."""
+    network = ScoreUNet(channels, attention_levels=(1,), normalization=None)
+    return DiffusionFactor(network)
+
+
+def detail_diffusion(channels: int, size: int) -> DiffusionFactor:
+    """Return the conditional diffusion of a detail band of `size` pixels."""
+    network = ScoreUNet(
+        3 * channels,
+        condition_channels=channels,
+        attention_levels=(1,) if size <= ATTENTION_SIZE else (),
+        normalization=None,
+    )
+    return DiffusionFactor(network, condition_noise=CONDITION_NOISE)
+
+
+def detail_gan(channels: int) -> AdversarialFactor:
+    """Return the GAN of one large detail band."""
+    return AdversarialFactor(
+        DetailUNet(channels),
+        DetailCritic(4 * channels, normalization=None),
+        adversarial_loss="relativistic",
+        mse_weight=0.05,
+        condition_noise=CONDITION_NOISE,
+    )
