@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from keras_wmgm.presets.folder import CONFIG
@@ -92,13 +93,17 @@ def _make(config, custom_objects, folder) -> keras.Model:
     return model
 
 
-def fill(model: keras.Model, path: Path, count: int) -> None:
+def fill(
+    model: keras.Model, path: Path, count: int, places: Any = None
+) -> None:
     """Load all weights from a file that has been checked.
 
     Args:
         model: What they are for.
         path: The file.
         count: How many numbers it holds. Keras passes over some that lack.
+        places: Where in the file each of `model.weights` stands; where that
+            is not said, Keras looks for them.
     """
     needed = _count(model)
     if count != needed:
@@ -107,12 +112,29 @@ def fill(model: keras.Model, path: Path, count: int) -> None:
             f"needs {needed} numbers. Received: {count} in {path}"
         )
     try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+        if isinstance(places, list) and len(places) == len(model.weights):
+            _assign(model.weights, places, path)
+        else:
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             "The weights do not fit the configuration beside them: "
             f"{_first_line(error)}. Received: {path}"
         ) from error
+
+
+def _assign(weights, places, path):
+    if len(set(places)) < len(places):
+        raise ValueError("two of them are said to stand in one place")
+    with h5py.File(path) as file:
+        for weight, place in zip(weights, places, strict=True):
+            values = file[place][()]
+            if values.shape != tuple(weight.shape):
+                raise ValueError(
+                    f"{weight.path} has the shape {tuple(weight.shape)}, and "
+                    f"{place} {values.shape}"
+                )
+            weight.assign(values.astype("float32"))
 
 
 def _first_line(error: Any) -> str:

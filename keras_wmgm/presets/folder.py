@@ -1,7 +1,8 @@
 """A preset folder: what draws, and what is needed to train it further.
 
     config.json         the model's configuration, the critic's included
-    metadata.json       versions, class, parameters, sha256 of the weights
+    metadata.json       versions, class, parameters, sha256 of the weights,
+                        and where in their file each stands
     model.weights.h5    the networks that draw (averaged) and the band
                         statistics; no critic, no optimizer
 
@@ -58,7 +59,8 @@ def save_folder(
     config = preset_config(model)
     # Keras empties the configuration of a functional model it reads.
     twin = keras.saving.deserialize_keras_object(copy.deepcopy(config))
-    _copy_weights(model, twin)
+    folder.mkdir(parents=True, exist_ok=True)
+    new = {name: folder / f".new.{name}" for name in FILES}
     facts = {
         **json.loads(json.dumps(dict(metadata or {}))),
         "keras_wmgm_version": __version__,
@@ -66,9 +68,9 @@ def save_folder(
         "class": type(model).__name__,
         "parameters": count_parameters(twin),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    new = {name: folder / f".new.{name}" for name in FILES}
     try:
+        facts["weights"] = _places(twin, new[WEIGHTS])
+        _copy_weights(model, twin)
         _save_weights(twin, new[WEIGHTS], dtype)
         facts["sha256"] = {WEIGHTS: sha256(new[WEIGHTS])}
         new[METADATA].write_text(json.dumps(facts, indent=1) + "\n")
@@ -137,6 +139,29 @@ def _is_preset(folder):
 def _save_weights(model, path, dtype):
     content = _weights_file(model, path.with_suffix(".keras"))
     path.write_bytes(_halve(content) if dtype == "float16" else content)
+
+
+def _places(model, path):
+    """Return where each weight stands in the file that Keras writes.
+
+    A reader who knows it need not look for them, which takes Keras longer
+    than all the rest. Each weight is given its number, and the file tells.
+    """
+    numbers = [
+        np.full(weight.shape, number)
+        for number, weight in enumerate(model.weights)
+    ]
+    model.set_weights(numbers)
+    content = _weights_file(model, path.with_suffix(".keras"))
+    found = {}
+    with h5py.File(io.BytesIO(content)) as file:
+
+        def note(name, item):
+            if isinstance(item, h5py.Dataset):
+                found[int(item[()].flat[0])] = name
+
+        file.visititems(note)
+    return [found[number] for number in sorted(found)]
 
 
 def _weights_file(model, archive):

@@ -113,7 +113,7 @@ def load_as(
     weights = _find_weights(source, facts) if load_weights else None
     model = build(config, custom_objects, folder)
     if weights:
-        fill(model, *weights)
+        fill(model, *weights, facts.get("weights"))
     return model
 
 

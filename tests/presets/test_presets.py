@@ -172,6 +172,19 @@ def test_metadata_tell_what_was_saved(trained, tmp_path):
     ]
 
 
+def test_weights_are_where_the_metadata_say(trained, copied):
+    facts = json.loads((copied / "metadata.json").read_text())
+    places, held = facts["weights"], tensors(copied)
+    assert set(places) == set(held)
+    loaded = keras_wmgm.from_preset(copied)
+    for weight, where in zip(loaded.weights, places, strict=True):
+        np.testing.assert_array_equal(tiny.copy(weight), held[where])
+    edit_facts(copied, lambda facts: facts.pop("weights"))
+    tiny.assert_equal(  # Keras finds them too
+        tiny.weights(keras_wmgm.from_preset(copied)), tiny.weights(loaded)
+    )
+
+
 def test_without_weights_a_preset_is_an_untrained_model(copied):
     (copied / "model.weights.h5").unlink()
     model = keras_wmgm.from_preset(copied, load_weights=False)
@@ -238,10 +251,34 @@ def truncate(folder):
     path.write_bytes(path.read_bytes()[:-100])
 
 
-def forget_sum(folder):
+def edit_facts(folder, change):
     facts = json.loads((folder / "metadata.json").read_text())
-    facts.pop("sha256")
+    change(facts)
     (folder / "metadata.json").write_text(json.dumps(facts))
+
+
+def forget_sum(folder):
+    edit_facts(folder, lambda facts: facts.pop("sha256"))
+
+
+def place(*changes):
+    """Say something else of where the weights are."""
+
+    def damage(folder):
+        def change(facts):
+            for index, value in changes:
+                facts["weights"][index] = value
+
+        edit_facts(folder, change)
+
+    return damage
+
+
+def swap_places(folder):
+    def change(facts):
+        facts["weights"].reverse()
+
+    edit_facts(folder, change)
 
 
 def rewrite(name, text):
@@ -283,6 +320,11 @@ DAMAGES = [
     (truncate, "sha256 must be"),
     (lambda f: (truncate(f), forget_sum(f)), "no whole HDF5 file"),
     (another_size, "must have 3 channels"),
+    (place((0, "nowhere")), "do not fit the configuration"),
+    (place((0, "/")), "do not fit the config.*"),
+    (place((0, 7)), "do not fit the conf.*"),
+    (place((0, "a"), (1, "a")), "two of them are said to stand in one place"),
+    (swap_places, "has the shape"),
 ]
 
 
