@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import keras
 
-from keras_wmgm.presets.folder import CONFIG
+from keras_wmgm.presets.registry import CONFIG
 
 MAX_WEIGHTS = 5e8
 UNMAKEABLE = (

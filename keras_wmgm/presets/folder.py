@@ -21,12 +21,13 @@ import h5py
 import keras
 import numpy as np
 
+from keras_wmgm.presets.registry import CONFIG
 from keras_wmgm.presets.registry import WEIGHTS
 from keras_wmgm.presets.safety import read_json
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.version import __version__
 
-CONFIG, METADATA = "config.json", "metadata.json"
+METADATA = "metadata.json"
 FILES = (CONFIG, METADATA, WEIGHTS)
 DTYPES = (None, "float32", "float16")
 

@@ -12,11 +12,11 @@ import keras
 
 from keras_wmgm.presets.build import build
 from keras_wmgm.presets.build import fill
-from keras_wmgm.presets.folder import CONFIG
 from keras_wmgm.presets.folder import METADATA
 from keras_wmgm.presets.h5_safety import check_weights_file
 from keras_wmgm.presets.handles import HubHandle
 from keras_wmgm.presets.handles import parse_handle
+from keras_wmgm.presets.registry import CONFIG
 from keras_wmgm.presets.registry import REGISTRY
 from keras_wmgm.presets.registry import WEIGHTS
 from keras_wmgm.presets.registry import Preset

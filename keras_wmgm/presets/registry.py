@@ -11,7 +11,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 CHECKOUT = PACKAGE.parent.parent
 DATA = PACKAGE / "registry.toml"
-WEIGHTS = "model.weights.h5"
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+OF_WEIGHTS = ("sha256", "bytes", "steps", "fd", "fd_images", "license")
+"""What an entry says of its weights."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +68,26 @@ def read_registry(
 
     Args:
         path: The file.
-        package: What its folders are relative to.
-        checkout: What those of them that begin with `zoo/` are relative to;
-            the presets of such folders are left out where they are not.
+        package: What `folder` is relative to.
+        checkout: What `zoo` is relative to.
     """
     entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    presets = {}
-    for name, entry in entries.items():
-        in_zoo = entry["folder"].startswith("zoo/")
-        folder = (checkout if in_zoo else package) / entry.pop("folder")
-        if folder.is_dir() or not in_zoo:
-            presets[name] = _preset(folder, entry)
-    return presets
+    return {
+        name: _preset(entry, package, checkout)
+        for name, entry in entries.items()
+    }
 
 
-def _preset(folder, entry):
+def _preset(entry, package, checkout):
     hub = entry.pop("hub", {})
     class_name = entry.pop("class")
+    folder = package / entry.pop("folder")
+    zoo = entry.pop("zoo", None)
+    if zoo and (checkout / zoo / CONFIG).is_file():
+        folder = checkout / zoo
+    elif zoo and not hub:
+        for key in OF_WEIGHTS:
+            entry.pop(key, None)
     return Preset(class_name, folder=folder, **hub, **entry)
 
 

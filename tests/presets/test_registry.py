@@ -87,6 +87,18 @@ def test_every_entry_is_sound(name):
             assert folders.sha256(preset.folder / file) == expected, file
 
 
+@pytest.mark.parametrize("name", ["celeba_64", "clothing_128"])
+def test_the_networks_are_those_of_the_recipe(name):
+    preset = presets.REGISTRY.get(name)
+    recipe = keras_wmgm.recipes.read_recipe(registry.CHECKOUT / preset.recipe)
+    made = keras_wmgm.recipes.build_model(recipe)
+    model = keras_wmgm.from_preset(name, load_weights=False)
+    assert folders.count_parameters(model) == preset.parameters
+    for role, factor in model.factors.items():
+        expected = made.factors[role].networks["draw"]
+        assert factor.networks["draw"].config == expected.config, role
+
+
 @pytest.mark.parametrize("name", sorted(PAPER))
 def test_names_of_the_paper_have_networks_and_claim_no_weights(name):
     assert name in presets.REGISTRY
@@ -139,12 +151,17 @@ def test_weights_on_the_hub(register, hub, package, cache):
     assert len(hub.requests) == asked
 
 
-def test_presets_of_a_checkout_are_there_where_it_is(register, package):
-    text = HERE.replace('folder = "tiny_8"', 'folder = "zoo/tiny_8/preset"')
-    assert "tiny_8" not in register(text)
-    there = package.parent / "zoo" / "tiny_8" / "preset"
+def test_weights_in_the_zoo_are_taken_where_it_is_there(register, package):
+    text = HERE.replace("image_size", 'zoo = "zoo/tiny_8"\nimage_size')
+    without = register(text)["tiny_8"]
+    assert without.folder == package / "tiny_8"
+    assert not without.has_weights and without.fd is without.bytes is None
+    with pytest.raises(ValueError, match="no weights for this preset"):
+        keras_wmgm.from_preset("tiny_8")
+    there = package.parent / "zoo" / "tiny_8"
     shutil.copytree(package / "tiny_8", there)
-    assert register(text)["tiny_8"].folder == there
+    preset = register(text)["tiny_8"]
+    assert preset.folder == there and preset.fd == 3.5
     assert keras_wmgm.from_preset("tiny_8").adapted
 
 
