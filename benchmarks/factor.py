@@ -1,0 +1,159 @@
+"""What one factor of a recipe learns in some minutes, for choosing recipes.
+
+    python -m benchmarks.factor --recipe zoo/celeba_64/recipe.toml \
+        --factor detail_1 --minutes 5 --data celeba64.zip \
+        --features squeezenet_v1.1_imagenet_notop.npz
+
+Copy the recipe, change one thing, and give both the same minutes; they begin
+after compilation, and the learning rate falls to nothing over them. A detail
+factor draws upon the photographs' own coarse bands, so no other factor has a
+part in it. `held-out loss` compares diffusion with diffusion only; `FD` is of
+2,000 images of the size that the level's details complete, to all training
+photographs at that size; `std ratio` and `r` are those of `benchmarks.scales`.
+"""
+
+import argparse
+import math
+import time
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_wmgm
+from benchmarks.scales import band_stds
+from benchmarks.scales import drawn_details
+from benchmarks.scales import whitened
+from benchmarks.squeezenet import SqueezeNet
+from benchmarks.squeezenet import describe
+from benchmarks.squeezenet import frechet_distance
+from keras_wmgm.recipes import Stage
+from keras_wmgm.recipes import build_model
+from keras_wmgm.recipes import build_optimizers
+from keras_wmgm.recipes import read_recipe
+
+COMPILED = 3
+"""Steps after which everything has been compiled."""
+
+
+class Clock(keras.callbacks.Callback):
+    """Let the learning rates fall over some minutes, and stop then."""
+
+    def __init__(self, minutes):
+        super().__init__()
+        self.seconds, self.steps, self.began = 60 * minutes, 0, None
+
+    def on_train_begin(self, logs=None):
+        optimizers = self.model.optimizer.by_role.values()
+        self.rates = [(o, float(o.learning_rate)) for o in optimizers]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        if self.steps <= COMPILED:
+            self.began = time.perf_counter()
+            return
+        passed = (time.perf_counter() - self.began) / self.seconds
+        self.model.stop_training = passed >= 1
+        share = math.cos(math.pi / 2 * min(passed, 1))
+        share *= min(1, self.steps / 200)
+        for optimizer, rate in self.rates:
+            optimizer.learning_rate = rate * share
+
+
+def train(recipe, factor, images, minutes):
+    """Return a model, one factor of which was trained, and the steps."""
+    batch_size = next(
+        (s.batch_size for s in recipe.stages if factor in (s.factors or ())), 32
+    )
+    # Without an end, for the rates are the clock's.
+    recipe.stages = [Stage([factor], batch_size=batch_size)]
+    model, clock = build_model(recipe), Clock(minutes)
+    model.compile(build_optimizers(recipe, model, len(images)))
+    batches = keras_wmgm.data.ImageBatches(
+        images, batch_size, flip=recipe.data.get("flip", False), seed=0
+    )
+    model.fit(
+        batches, epochs=10**6, factors=factor, callbacks=[clock], verbose=0
+    )
+    return model, clock.steps
+
+
+def completed(model, conditions, details, k):
+    """Return uint8 images of level k - 1 from whitened bands."""
+    parts = [
+        model.pyramid.reconstruct(c, d, k)
+        for c, d in zip(conditions, details, strict=True)
+    ]
+    pixels = (np.concatenate([ops.convert_to_numpy(p) for p in parts]) + 1) / 2
+    return np.rint(255 * np.clip(pixels, 0, 1)).astype("uint8")
+
+
+def chunks(values, size=100):
+    return [values[i : i + size] for i in range(0, len(values), size)]
+
+
+def measure(model, k, images, network, num_images, num_steps):
+    """Return FD, the ratio of spreads of each band, and r."""
+    details, conditions = (bands[k - 1] for bands in whitened(model, images))
+    h, num_pairs = details[:num_images], min(num_images, 256)
+    f, g = (
+        drawn_details(model, conditions[:count], k, num_steps, seed)
+        for count, seed in ((num_images, 1), (num_pairs, 2))
+    )
+    real, drawn = (
+        network(completed(model, chunks(conditions[: len(d)]), chunks(d), k))
+        for d in (details, f)
+    )
+    apart = np.mean((f[:num_pairs] - g) ** 2)
+    r = apart / np.mean((f[:num_pairs] - h[:num_pairs]) ** 2)
+    return frechet_distance(real, drawn), band_stds(f) / band_stds(h), r
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    add = parser.add_argument
+    add("--recipe", required=True)
+    add("--factor", required=True, help="detail_1, ...")
+    add("--minutes", type=float, default=5.0)
+    add("--data", required=True, help="a zip file with train/ and test/")
+    add("--features", required=True)
+    add("--num-images", type=int, default=2000)
+    add("--num-steps", type=int, default=8)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse(argv)
+    recipe, factor = read_recipe(args.recipe), args.factor
+    keras.config.set_dtype_policy(recipe.precision)
+    images, held_out = (
+        keras_wmgm.data.load_images(
+            f"{args.data}:{split}", (recipe.data["image_size"],) * 2
+        )
+        for split in ("train", "test")
+    )
+    model, steps = train(recipe, factor, images, args.minutes)
+    loss = model.evaluate(held_out, verbose=0, return_dict=True)
+    distance, ratios, r = measure(
+        model,
+        int(factor.rpartition("_")[2]),
+        images,
+        SqueezeNet(args.features),
+        args.num_images,
+        args.num_steps,
+    )
+    print(
+        f"{args.recipe}, {factor}, {args.minutes:g} minutes, "
+        f"{args.num_images} images, {args.num_steps} steps, {describe()}\n\n"
+        "| steps | s per step | held-out loss | FD | std ratio | r |\n"
+        "|---|---|---|---|---|---|\n"
+        f"| {steps:,} | {60 * args.minutes / steps:.2f} "
+        f"| {loss[f'{factor}_loss']:.3f} | {distance:,.0f} "
+        f"| {' '.join(f'{v:.2f}' for v in ratios)} | {r:.2f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()

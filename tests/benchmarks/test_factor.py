@@ -1,0 +1,94 @@
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import keras_wmgm
+from benchmarks import factor
+from benchmarks.scales import whitened
+from tests.cli.command import photographs
+
+RECIPE = """
+[data]
+image_size = 16
+
+[model]
+class = "MultiscaleModel"
+num_levels = 1
+
+[model.coarse]
+network = { filters = [4] }
+
+[[model.details]]
+network = { filters = [4], normalization = "none" }
+
+[[stages]]
+factors = ["detail_1"]
+epochs = 1
+batch_size = 8
+"""
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """A recipe, and a zip file with train/ and test/."""
+    folder = photographs(tmp_path / "photos", size=16)
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as file:
+        for path in sorted(folder.rglob("*.*")):
+            for split in ("train", "test"):
+                file.write(path, f"{split}/{path.name}")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path / "recipe.toml", tmp_path / "data.zip"
+
+
+def test_the_row_of_a_factor(inputs, weights, capsys):
+    recipe, data = inputs
+    arguments = {
+        "recipe": recipe,
+        "data": data,
+        "factor": "detail_1",
+        "minutes": 0.02,
+        "features": weights,
+        "num-steps": 1,
+    }
+    factor.main([f"--{key}={value}" for key, value in arguments.items()])
+    row = capsys.readouterr().out.splitlines()[-1].strip("| ").split(" | ")
+    steps, _, loss, distance, ratios, spread = row
+    assert int(steps.replace(",", "")) > factor.COMPILED
+    assert 0 < float(loss) < 3
+    assert float(distance.replace(",", "")) > 0
+    assert len(ratios.split()) == 3 and 0 <= float(spread) < 3
+
+
+def test_true_details_complete_the_photographs():
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3))
+    images = images.astype("uint8")
+    model = keras_wmgm.WMGM((8, 8, 3), num_levels=1)
+    model.adapt(images)
+    details, conditions = (bands[0] for bands in whitened(model, images))
+    chunks = [factor.chunks(bands, 4) for bands in (conditions, details)]
+    assert [len(chunk) for chunk in chunks[0]] == [4, 2]
+    np.testing.assert_array_equal(factor.completed(model, *chunks, 1), images)
+
+
+def test_rates_fall_to_nothing_and_training_stops(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(factor.time, "perf_counter", lambda: now[0])
+    clock = factor.Clock(minutes=10)
+    optimizer = keras.optimizers.Adam(0.5)
+    model = type("Model", (), {"stop_training": False})()
+    model.optimizer = type("By", (), {"by_role": {"coarse": optimizer}})()
+    clock.set_model(model)
+    clock.on_train_begin()
+    rates = []
+    for step in range(1000):
+        now[0] += 1.0
+        clock.on_train_batch_end(step)
+        rates.append(float(optimizer.learning_rate))
+        if model.stop_training:
+            break
+    assert step + 1 == 600 + factor.COMPILED
+    assert np.argmax(rates[3:]) == pytest.approx(197, abs=2)
+    assert rates[302] == pytest.approx(0.5 * 0.5**0.5, rel=1e-3)
+    assert rates[-1] < 1e-6
