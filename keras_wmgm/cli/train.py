@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import keras
 
+from keras_wmgm.callbacks import HistoryFile
 from keras_wmgm.callbacks import RunFolder
 from keras_wmgm.callbacks import SampleGrid
 from keras_wmgm.callbacks import StopOnSignal
@@ -107,9 +108,9 @@ def train(sample_minutes, save_minutes, resume, **given):
     """Learn from a folder of images.
 
     In the run's folder you find samples/, drawn while it learns with the
-    averaged weights; run.keras, from which --resume goes on; and at the end
-    preset/, which `keras-wmgm generate --preset` draws from. Ctrl-C and
-    SIGTERM save and stop.
+    averaged weights; history.jsonl, the losses of every epoch; run.keras,
+    from which --resume goes on; and at the end preset/, which `keras-wmgm
+    generate --preset` draws from. Ctrl-C and SIGTERM save and stop.
 
     \b
         keras-wmgm train --data photos/ --minutes 60 --output run
@@ -180,6 +181,7 @@ def _train(plan, model, images, sample_minutes, save_minutes):
             stop,
             *([limit] if limit else []),
             Watch(bar.tell),
+            HistoryFile(plan.folder / "history.jsonl"),
             run,
             SampleGrid(plan.folder / "samples", minutes=sample_minutes),
         ]

@@ -121,6 +121,7 @@ def assert_same_run(folder, other):
 
 def test_a_run_leaves_its_state_samples_and_a_preset(unbroken):
     assert sorted(content(unbroken)) == [
+        "history.jsonl",
         "preset/config.json",
         "preset/metadata.json",
         "preset/model.weights.h5",
