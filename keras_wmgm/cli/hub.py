@@ -42,8 +42,10 @@ def presets():
 @click.argument("folder")
 @click.argument("repository", metavar="ORG/NAME")
 @click.option("--private", is_flag=True, help="If the repository is new.")
-@click.option("--samples", type=COUNT, default=16, help="Pictures in the card.")
-@click.option("--license", help="Of the weights, as cc0-1.0, for the card.")
+@click.option(
+    "--samples", type=COUNT, default=16, help="In a card that is written."
+)
+@click.option("--license", help="As cc0-1.0, for such a card.")
 @click.option("--message", help="Of the commit.")
 @click.option(
     "--card", metavar="FOLDER", help="Where README.md is, if not in FOLDER."

@@ -75,8 +75,8 @@ class Sharing:
             dtype: `"float16"` for half the bytes.
             metadata: More to say in `metadata.json` and in the card:
                 `license`, `data`, `recipe`, `limits`, `metrics`.
-            **kwargs: See `keras_wmgm.presets.upload`: `samples`,
-                `commit_message`, `custom_objects`.
+            **kwargs: See `keras_wmgm.presets.upload`: `samples`, `license`,
+                `card`, `commit_message`, `custom_objects`.
 
         Returns:
             The handle that loads it, `hf://org/name@commit`.

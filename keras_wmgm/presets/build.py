@@ -94,7 +94,7 @@ def _make(config, custom_objects, folder) -> keras.Model:
 
 
 def fill(
-    model: keras.Model, path: Path, count: int, places: Any = None
+    model: keras.Model, path: Path, count: int, places: list[str] | None
 ) -> None:
     """Load all weights from a file that has been checked.
 
@@ -102,8 +102,8 @@ def fill(
         model: What they are for.
         path: The file.
         count: How many numbers it holds. Keras passes over some that lack.
-        places: Where in the file each of `model.weights` stands; where that
-            is not said, Keras looks for them.
+        places: Where in the file each of `model.weights` stands; `None` to
+            let Keras look for them.
     """
     needed = _count(model)
     if count != needed:
@@ -112,11 +112,11 @@ def fill(
             f"needs {needed} numbers. Received: {count} in {path}"
         )
     try:
-        if isinstance(places, list) and len(places) == len(model.weights):
+        if places:
             _assign(model.weights, places, path)
         else:
             model.load_weights(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             "The weights do not fit the configuration beside them: "
             f"{_first_line(error)}. Received: {path}"
@@ -124,8 +124,6 @@ def fill(
 
 
 def _assign(weights, places, path):
-    if len(set(places)) < len(places):
-        raise ValueError("two of them are said to stand in one place")
     with h5py.File(path) as file:
         for weight, place in zip(weights, places, strict=True):
             values = file[place][()]
@@ -134,7 +132,10 @@ def _assign(weights, places, path):
                     f"{weight.path} has the shape {tuple(weight.shape)}, and "
                     f"{place} {values.shape}"
                 )
-            weight.assign(values.astype("float32"))
+            if values.dtype == "float16":
+                # JAX would compile a conversion for every shape.
+                values = values.astype("float32")
+            weight.assign(values)
 
 
 def _first_line(error: Any) -> str:

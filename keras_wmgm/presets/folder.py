@@ -48,15 +48,18 @@ def save_folder(
         folder: Where to; made if it is not there. A preset that is there
             already is replaced; a folder of anything else is refused.
         dtype: `"float16"` to store the networks in half the bytes.
-        metadata: More to say in `metadata.json`.
+        metadata: More to say in `metadata.json`, beside what is always said
+            there: versions, class, parameters, checksum, `weights`.
 
     Raises:
         FileExistsError: If the folder holds other things.
-        ValueError: For an unknown dtype, or weights float16 cannot hold.
+        ValueError: For an unknown dtype, weights float16 cannot hold, and
+            weights that are not float32 or float16 themselves.
     """
     check_choice("dtype", dtype, DTYPES)
     folder = Path(folder)
     _check_free(folder)
+    _check_dtypes(model)
     config = preset_config(model)
     # Keras empties the configuration of a functional model it reads.
     twin = keras.saving.deserialize_keras_object(copy.deepcopy(config))
@@ -130,6 +133,16 @@ def _check_free(folder):
         )
 
 
+def _check_dtypes(model):
+    dtypes = {keras.backend.standardize_dtype(w.dtype) for w in model.weights}
+    if not dtypes <= {"float16", "float32"}:
+        raise ValueError(
+            "A preset holds weights in float32 or float16; make the model "
+            "under `mixed_bfloat16`, whose weights are float32. "
+            f"Received: weights in {', '.join(sorted(dtypes))}"
+        )
+
+
 def _is_preset(folder):
     try:
         return "keras_wmgm_version" in read_json(folder / METADATA)
@@ -148,18 +161,15 @@ def _places(model, path):
     A reader who knows it need not look for them, which takes Keras longer
     than all the rest. Each weight is given its number, and the file tells.
     """
-    numbers = [
-        np.full(weight.shape, number)
-        for number, weight in enumerate(model.weights)
-    ]
-    model.set_weights(numbers)
+    for number, weight in enumerate(model.weights):
+        weight.assign(np.full(weight.shape, number, "float32"))
     content = _weights_file(model, path.with_suffix(".keras"))
     found = {}
     with h5py.File(io.BytesIO(content)) as file:
 
         def note(name, item):
             if isinstance(item, h5py.Dataset):
-                found[int(item[()].flat[0])] = name
+                found[int(item[(0,) * item.ndim])] = name
 
         file.visititems(note)
     return [found[number] for number in sorted(found)]

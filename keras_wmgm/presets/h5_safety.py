@@ -14,14 +14,14 @@ KINDS = "fiu"
 """Floats, signed and unsigned whole numbers."""
 
 
-def check_weights_file(path: Path) -> int:
+def check_weights_file(path: Path) -> tuple[int, set[str]]:
     """Refuse an HDF5 file that is more than arrays of numbers.
 
     Args:
         path: The file.
 
     Returns:
-        How many numbers there are.
+        How many numbers there are, and the names of the arrays.
 
     Raises:
         ValueError: If it is damaged, or holds anything else.
@@ -31,6 +31,7 @@ def check_weights_file(path: Path) -> int:
             arrays = _arrays(file, path)
             count = sum(array.size for array in arrays)
             declared = sum(array.nbytes for array in arrays)
+            names = {array.name.lstrip("/") for array in arrays}
     except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path.name} is no whole HDF5 file, it is damaged or cut "
@@ -41,7 +42,7 @@ def check_weights_file(path: Path) -> int:
             f"{path.name} declares more bytes than the file has. "
             f"Received: {declared} in {path}"
         )
-    return count
+    return count, names
 
 
 def _arrays(file, path) -> list[h5py.Dataset]:

@@ -78,7 +78,7 @@ def check_repo_id(repo_id: Any, received: Any = None) -> str:
 
 
 def _unknown(handle):
-    if REPO.fullmatch(handle):
+    if REPO.fullmatch(handle.partition("@")[0]):
         return ValueError(
             f"There is no folder {handle!r}. If it is a repository on the "
             f"Hugging Face Hub, write '{PREFIX}{handle}'. "

@@ -113,7 +113,7 @@ def load_as(
     weights = _find_weights(source, facts) if load_weights else None
     model = build(config, custom_objects, folder)
     if weights:
-        fill(model, *weights, facts.get("weights"))
+        fill(model, *weights)
     return model
 
 
@@ -207,8 +207,8 @@ def _check_class(config, cls, handle, custom_objects):
         )
 
 
-def _find_weights(source, facts) -> tuple[Path, int]:
-    """Return the weights, checked, and how many numbers they are."""
+def _find_weights(source, facts) -> tuple[Path, int, list[str] | None]:
+    """Return the weights, checked, how many numbers, and where each stands."""
     try:
         path = source.find([WEIGHTS]) / WEIGHTS
     except FileNotFoundError as error:
@@ -220,4 +220,28 @@ def _find_weights(source, facts) -> tuple[Path, int]:
     expected = sums.get(WEIGHTS) if isinstance(sums, dict) else None
     if expected and WEIGHTS not in source.sums:
         source.check_sum(path, expected)
-    return path, check_weights_file(path)
+    count, names = check_weights_file(path)
+    return path, count, _places(facts, names, path)
+
+
+def _places(facts, names, path) -> list[str] | None:
+    """Return where each weight stands, if what is said is of this version.
+
+    It is an order, and another version's models might have another; Keras
+    then looks for the weights itself.
+    """
+    places = facts.get("weights")
+    if places is None:
+        return None
+    strings = isinstance(places, list) and all(
+        isinstance(place, str) for place in places
+    )
+    if not strings or sorted(places) != sorted(names):
+        raise ValueError(
+            f"`weights` in {METADATA} must name every array of the file once; "
+            f"get the preset anew. Received: other names, for {path}"
+        )
+    made_by = (facts.get("keras_wmgm_version"), facts.get("keras_version"))
+    ours = (__version__, keras.__version__)
+    same = list(map(_release, made_by)) == list(map(_release, ours))
+    return places if same else None

@@ -83,8 +83,8 @@ def _preset(entry, package, checkout):
     class_name = entry.pop("class")
     folder = package / entry.pop("folder")
     zoo = entry.pop("zoo", None)
-    if zoo and (checkout / zoo / CONFIG).is_file():
-        folder = checkout / zoo
+    if zoo and (checkout / zoo / WEIGHTS).is_file():
+        folder, hub = checkout / zoo, {}
     elif zoo and not hub:
         for key in OF_WEIGHTS:
             entry.pop(key, None)

@@ -2,6 +2,7 @@
 
 import io
 import os
+from functools import cache
 from functools import partial
 from pathlib import Path
 
@@ -11,18 +12,20 @@ from keras_wmgm.presets.folder import FILES
 from keras_wmgm.presets.folder import METADATA
 from keras_wmgm.presets.handles import PREFIX
 from keras_wmgm.presets.handles import check_repo_id
+from keras_wmgm.presets.hub import TIMEOUT
 from keras_wmgm.presets.hub import explained
 from keras_wmgm.presets.hub import first_cause
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.presets.safety import read_json
+from keras_wmgm.presets.source import Source
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import to_pillow
 from keras_wmgm.version import __version__
 
 CARD = "README.md"
-BESIDE_CARD = ("LICENSE", "metrics.json", "recipe.toml", "*.png")
-"""What goes with a model card of the author's own, where it is there."""
+BESIDE_CARD = ("LICENSE", "metrics.json", "recipe.toml")
+"""What goes with a card of the author's own, beside the pictures it shows."""
 
 CHANGED = 412
 TRIES = 3
@@ -43,7 +46,7 @@ def upload(
 
     The repository is made if it is not there. All files arrive in one commit
     or none does. Where the repository has no model card it gets the one in
-    `card`, with the licence, metrics, recipe and pictures beside it; or, if
+    `card`, with the licence, metrics, recipe and its pictures beside it; or, if
     there is none, one that is written from the preset's metadata, with a grid
     of samples. A card that is there is left alone.
 
@@ -67,7 +70,8 @@ def upload(
         `hf://org/name@commit`.
 
     Raises:
-        ValueError: If the folder is no preset that loads.
+        ValueError: If the folder is no preset that loads, or the Hub cannot
+            read the header of its card.
         OSError: If the Hub refuses, or cannot be reached.
 
     Example:
@@ -77,6 +81,7 @@ def upload(
     model = keras_wmgm.from_preset(handle)
     ```
     """
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError
 
     check_repo_id(repo_id)
@@ -84,11 +89,16 @@ def upload(
     model = from_preset(Path(folder), custom_objects=custom_objects)
     files = {name: Path(folder) / name for name in FILES}
     own = _own_card(Path(card or folder), required=card is not None)
-    written = partial(_card, model, Path(folder), repo_id, samples, license)
-    card = (lambda: own) if own else written
+    write = cache(
+        partial(_card, model, Path(folder), repo_id, samples, license)
+    )
     message = commit_message or "Upload a keras_wmgm preset"
+    api = HfApi(
+        token=token, library_name="keras_wmgm", library_version=__version__
+    )
     try:
-        commit = _commit(repo_id, files, card, message, private, token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        commit = _commit(api, repo_id, files, lambda: own or write(), message)
     except (HTTPError, OSError, RuntimeError) as error:
         raise _not_uploaded(repo_id, first_cause(error)) from error
     handle = f"{PREFIX}{repo_id}@{commit}"
@@ -96,44 +106,57 @@ def upload(
     return handle
 
 
-def _commit(repo_id, files, card, message, private, token) -> str:
-    """Put the files into the repository. Return the commit."""
-    from huggingface_hub import CommitOperationAdd
-    from huggingface_hub import HfApi
+def _commit(api, repo_id, files, card, message) -> str:
+    """Put files into a repository, with a card if it has none.
+
+    Args:
+        api: The client.
+        repo_id: The repository.
+        files: What is put there, by name.
+        card: Function that gives the files of a card.
+        message: Of the commit.
+
+    Returns:
+        The commit's hash.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
-    api = HfApi(
-        token=token, library_name="keras_wmgm", library_version=__version__
-    )
-    api.create_repo(repo_id, private=private, exist_ok=True)
     for tries_left in reversed(range(TRIES)):
-        newest = api.model_info(repo_id)
-        with_card = any(f.rfilename == CARD for f in newest.siblings)
-        sent = files if with_card else files | card()
-        additions = [CommitOperationAdd(name, f) for name, f in sent.items()]
+        newest = api.model_info(repo_id, timeout=TIMEOUT)
+        there = {file.rfilename for file in newest.siblings or ()}
+        sent = files if CARD in there else files | card()
         try:
-            return api.create_commit(
-                repo_id,
-                additions,
-                commit_message=message,
-                parent_commit=newest.sha,
-            ).oid
+            return _commit_upon(api, repo_id, newest.sha, sent, message)
         except HfHubHTTPError as error:
             # Somebody else has committed, perhaps a card: look again.
             if error.response.status_code != CHANGED or not tries_left:
                 raise
 
 
+def _commit_upon(api, repo_id, parent, files, message) -> str:
+    from huggingface_hub import CommitOperationAdd
+
+    return api.create_commit(
+        repo_id,
+        [CommitOperationAdd(name, file) for name, file in files.items()],
+        commit_message=message,
+        parent_commit=parent,
+    ).oid
+
+
 def _own_card(folder, required) -> dict[str, Path]:
-    """Return the author's card and what belongs to it, by name."""
+    """Return the author's card, what belongs to it and what it shows."""
     if not (folder / CARD).is_file():
         if required:
             raise FileNotFoundError(
                 f"`card` is a folder with a {CARD}. Received: {folder}"
             )
         return {}
-    beside = [p for pattern in BESIDE_CARD for p in folder.glob(pattern)]
-    return {path.name: path for path in [folder / CARD, *sorted(beside)]}
+    text = (folder / CARD).read_text(encoding="utf-8", errors="replace")
+    pictures = [p.name for p in sorted(folder.glob("*.png")) if p.name in text]
+    names = [n for n in (*BESIDE_CARD, *pictures) if (folder / n).is_file()]
+    Source(folder).find([CARD, *names])  # refuses links out of the folder
+    return {name: folder / name for name in (CARD, *names)}
 
 
 def _card(model, folder, repo_id, samples, license):

@@ -49,7 +49,7 @@ class World:
             del file[path]
             if not lost:
                 file[path] = np.zeros(size, "float32")
-        self.edit("metadata.json", sha256={})
+        self.edit("metadata.json", sha256={}, weights=None)
 
     def register(self, weights="f" * 64):
         commit = self.hub.add("me/tiny", self.preset)
@@ -86,6 +86,12 @@ ERRORS = {
     ),
     "no folder": (none, "no/such/folder", FileNotFoundError, "or a folder"),
     "bare org/name": (none, "me/tiny", ValueError, "write 'hf://me/tiny'"),
+    "bare org/name@revision": (
+        none,
+        "me/tiny@main",
+        ValueError,
+        "write 'hf://me/tiny@main'",
+    ),
     "no org": (none, "hf://tiny", ValueError, "written org/name"),
     "path as repository": (none, "hf://../..", ValueError, "org/name"),
     "path as revision": (none, HUB + "@../../x", ValueError, "After the @"),
@@ -199,6 +205,12 @@ ERRORS = {
         HUB,
         ValueError,
         "weights do not fit the configuration",
+    ),
+    "other names of weights": (
+        lambda w: w.edit("metadata.json", weights=["a", "b"]),
+        HUB,
+        ValueError,
+        "must name every array of the file once",
     ),
     "an array that lacks": (
         lambda w: w.another_shape(lost=True),

@@ -100,13 +100,26 @@ def test_a_card_that_is_there_is_left_alone(hub, model, preset, tmp_path):
 
 def test_the_authors_own_card_goes_with_the_preset(hub, preset, tmp_path):
     folder = shutil.copytree(preset, tmp_path / "mine")
-    own = {"README.md": b"Mine.", "LICENSE": b"CC0", "samples.png": b"png"}
-    for name, text in own.items():
+    card = b"Mine. ![](samples.png)"
+    own = {"README.md": card, "LICENSE": b"CC0", "samples.png": b"png"}
+    others = {"notes.txt": b"not for others", "other.png": b"not shown"}
+    for name, text in {**own, **others}.items():
         (folder / name).write_bytes(text)
-    (folder / "notes.txt").write_text("not for others")
+    (folder / "metrics.json").mkdir()
     presets.upload(folder, "me/tiny", token=TOKEN)
     assert {name: content(hub, name) for name in own} == own
-    assert "notes.txt" not in hub.commits("me/tiny")[-1]["files"]
+    sent = set(hub.commits("me/tiny")[-1]["files"])
+    assert sent == {*own, *(path.name for path in preset.iterdir())}
+
+
+def test_what_a_card_links_to_elsewhere_is_not_sent(hub, preset, tmp_path):
+    folder = shutil.copytree(preset, tmp_path / "theirs")
+    (tmp_path / "secret").write_text("token")
+    (folder / "README.md").write_text("A card.")
+    (folder / "LICENSE").symlink_to(tmp_path / "secret")
+    with pytest.raises(ValueError, match="not a link out of it"):
+        presets.upload(folder, "me/tiny", token=TOKEN)
+    assert not hub.requests
 
 
 def test_the_card_of_another_folder(hub, preset, tmp_path):

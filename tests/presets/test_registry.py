@@ -30,6 +30,7 @@ bytes = 1234
 
 [tiny_8.sha256]
 "config.json" = "{config}"
+"metadata.json" = "{metadata}"
 "model.weights.h5" = "{weights}"
 """
 
@@ -55,7 +56,7 @@ def register(package, monkeypatch):
 
     def register(text, **sums):
         path = package / "registry.toml"
-        for name in ("config.json", "model.weights.h5"):
+        for name in folders.FILES:
             key = name.split(".")[-2]
             sums.setdefault(key, folders.sha256(package / "tiny_8" / name))
         path.write_text(text.format(**sums))
@@ -82,9 +83,25 @@ def test_every_entry_is_sound(name):
     assert preset.revision is None or COMMIT.fullmatch(preset.revision)
     assert all(re.fullmatch("[0-9a-f]{64}", s) for s in preset.sha256.values())
     assert not preset.has_weights or preset.license
+    assert not preset.has_weights or set(preset.sha256) == set(folders.FILES)
     if not preset.repo:
-        for file, expected in preset.sha256.items():
-            assert folders.sha256(preset.folder / file) == expected, file
+        paths = [preset.folder / file for file in preset.sha256]
+        for path in paths:
+            assert folders.sha256(path) == preset.sha256[path.name], path
+        size = sum(path.stat().st_size for path in paths)
+        assert preset.bytes == (size or None)
+
+
+@pytest.mark.parametrize("name", presets.REGISTRY)
+def test_the_zoo_has_the_networks_that_the_package_describes(name, tmp_path):
+    here = presets.REGISTRY[name]
+    elsewhere = registry.read_registry(checkout=tmp_path)[name]
+    found = [
+        keras_wmgm.from_preset(p.folder, load_weights=False)
+        for p in {here.folder: here, elsewhere.folder: elsewhere}.values()
+    ]
+    for role, network in found[0].networks.items():
+        assert network.config == found[-1].networks[role].config, role
 
 
 @pytest.mark.parametrize("name", ["celeba_64", "clothing_128"])

@@ -254,6 +254,17 @@ def named_type(file):
     file["evil"] = np.dtype("float32")
 
 
+def places(change):
+    """Say something else of where the weights stand."""
+
+    def spoil(folder):
+        facts = json.loads((folder / "metadata.json").read_text())
+        facts["weights"] = change(facts["weights"])
+        (folder / "metadata.json").write_text(json.dumps(facts))
+
+    return spoil
+
+
 def pickle(folder):
     (folder / WEIGHTS).write_bytes(b"\x80\x04cos\nsystem\n(S'id'\ntR.")
 
@@ -280,6 +291,13 @@ PRESETS = {
     "references": with_h5(references),
     "a named type": with_h5(named_type),
     "pickled weights": pickle,
+    "a weight under two names": places(lambda p: ["/" + p[1], *p[1:]]),
+    "a weight twice": places(lambda p: [p[1], *p[1:]]),
+    "a weight of another file": places(lambda p: ["../x/vars/0", *p[1:]]),
+    "a group for a weight": places(lambda p: ["/", *p[1:]]),
+    "numbers for names": places(lambda p: [0, *p[1:]]),
+    "too few weights": places(lambda p: p[1:]),
+    "one name for all weights": places("".join),
 }
 
 
