@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from functools import partial
 
 import h5py
 import numpy as np
@@ -200,6 +201,18 @@ ERRORS = {
         ValueError,
         "no whole HDF5 file",
     ),
+    "wrong class": (
+        World.serve,
+        lambda **kwargs: WMGM.from_preset(HUB, **kwargs),
+        ValueError,
+        "is a `MultiscaleModel`: load it with",
+    ),
+    "not cached, and not to be asked for": (
+        World.serve,
+        lambda **kwargs: load.from_preset(HUB, local_files_only=True, **kwargs),
+        ConnectionError,
+        "local_files_only.*leave it out",
+    ),
     "wrong shapes": (
         World.another_shape,
         HUB,
@@ -234,8 +247,9 @@ def test_what_cannot_be_had_is_said_with_a_remedy(
     spoil, handle, error, text = ERRORS[name]
     spoil(World(hub, preset, tmp_path, monkeypatch))
     started = time.perf_counter()
+    ask = handle if callable(handle) else partial(load.from_preset, handle)
     with pytest.raises(error, match=text) as caught:
-        keras_wmgm.from_preset(handle, cache_dir=cache)
+        ask(cache_dir=cache)
     assert time.perf_counter() - started < 5
     assert "Received: " in str(caught.value).splitlines()[-1]
     assert isinstance(caught.value, (ValueError, OSError))
@@ -248,9 +262,9 @@ def test_no_network_at_all_is_found_out_at_once(cache):
     assert time.perf_counter() - started < 2
 
 
-def test_local_files_only_says_so(hub, preset, cache):
+def test_local_files_only_asks_nothing(hub, preset, cache):
     hub.add("me/tiny", preset)
-    with pytest.raises(ConnectionError, match="local_files_only.*leave it out"):
+    with pytest.raises(ConnectionError):
         keras_wmgm.from_preset(HUB, cache_dir=cache, local_files_only=True)
     assert not hub.requests
 
