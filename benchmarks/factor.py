@@ -31,6 +31,7 @@ from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
 from keras_wmgm.recipes import read_recipe
+from keras_wmgm.utils.images import to_uint8
 
 COMPILED = 3
 """Steps after which everything has been compiled."""
@@ -84,8 +85,8 @@ def completed(model, conditions, details, k):
         model.pyramid.reconstruct(c, d, k)
         for c, d in zip(conditions, details, strict=True)
     ]
-    pixels = (np.concatenate([ops.convert_to_numpy(p) for p in parts]) + 1) / 2
-    return np.rint(255 * np.clip(pixels, 0, 1)).astype("uint8")
+    pixels = np.concatenate([ops.convert_to_numpy(part) for part in parts])
+    return to_uint8(pixels)
 
 
 def chunks(values, size=100):
@@ -127,6 +128,7 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     recipe, factor = read_recipe(args.recipe), args.factor
+    k = int(factor.removeprefix("detail_"))
     keras.config.set_dtype_policy(recipe.precision)
     images, held_out = (
         keras_wmgm.data.load_images(
@@ -138,7 +140,7 @@ def main(argv=None):
     loss = model.evaluate(held_out, verbose=0, return_dict=True)
     distance, ratios, r = measure(
         model,
-        int(factor.rpartition("_")[2]),
+        k,
         images,
         SqueezeNet(args.features),
         args.num_images,

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_wmgm.factors.adversarial_losses import LOSSES
+from keras_wmgm.factors.factor import SMALL
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.factors.factor import FactorLoss
 from keras_wmgm.factors.factor import check_channels
@@ -27,7 +28,6 @@ WEIGHTS = (
     "gamma",
     "penalty_std",
 )
-SMALL = 1e-8
 WATCHED = 4
 """Images of a batch that are drawn twice, to see what the noise does."""
 

@@ -10,6 +10,7 @@ from keras_wmgm.diffusion.process import denoised
 from keras_wmgm.diffusion.process import diffuse
 from keras_wmgm.diffusion.process import velocity
 from keras_wmgm.diffusion.samplers import SAMPLERS
+from keras_wmgm.factors.factor import SMALL
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.factors.factor import FactorLoss
 from keras_wmgm.factors.factor import check_channels
@@ -22,7 +23,6 @@ from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.serialization import register
 
 LOG_SNR_LIMIT = 20.0
-SMALL = 1e-8
 
 
 @register

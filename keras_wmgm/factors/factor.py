@@ -9,6 +9,9 @@ from keras import ops
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_number
 
+SMALL = 1e-8
+"""What a measure is divided by at least."""
+
 
 class FactorLoss(NamedTuple):
     """What a factor's `loss` gives.

@@ -5,11 +5,11 @@ import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import h5py
 import keras
 
+from keras_wmgm.presets.hub import first_line
 from keras_wmgm.presets.registry import CONFIG
 
 MAX_WEIGHTS = 5e8
@@ -83,7 +83,7 @@ def _make(config, custom_objects, folder) -> keras.Model:
     except UNMAKEABLE as error:
         raise ValueError(
             f"{CONFIG} describes no model this version of keras_wmgm can "
-            f"make: {_first_line(error)}. Received: {folder}"
+            f"make: {first_line(error).rstrip('.')}. Received: {folder}"
         ) from error
     if not (hasattr(model, "networks") and hasattr(model, "pyramid")):
         raise ValueError(
@@ -119,7 +119,7 @@ def fill(
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             "The weights do not fit the configuration beside them: "
-            f"{_first_line(error)}. Received: {path}"
+            f"{first_line(error).rstrip('.')}. Received: {path}"
         ) from error
 
 
@@ -136,10 +136,6 @@ def _assign(weights, places, path):
                 # JAX would compile a conversion for every shape.
                 values = values.astype("float32")
             weight.assign(values)
-
-
-def _first_line(error: Any) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".")
 
 
 def _count(model) -> int:

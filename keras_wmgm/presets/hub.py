@@ -156,6 +156,11 @@ def first_cause(error: BaseException) -> BaseException:
     return cause if isinstance(cause, HfHubHTTPError) else error
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return str(error).strip().split("\n")[0]
+
+
 def _status(error) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
@@ -243,7 +248,7 @@ def _not_cached(source, cache_dir, local_files_only, error=None):
     elif constants.HF_HUB_OFFLINE:
         why, remedy = "HF_HUB_OFFLINE is set", "unset it once"
     else:
-        first = str(error).strip().split("\n")[0]
+        first = first_line(error)
         why = f"{constants.ENDPOINT} cannot be reached ({first[:200]})"
         remedy = "connect once"
     return ConnectionError(

@@ -15,6 +15,7 @@ from keras_wmgm.presets.handles import check_repo_id
 from keras_wmgm.presets.hub import TIMEOUT
 from keras_wmgm.presets.hub import explained
 from keras_wmgm.presets.hub import first_cause
+from keras_wmgm.presets.hub import first_line
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.presets.safety import read_json
 from keras_wmgm.presets.source import Source
@@ -181,7 +182,7 @@ def _png(image) -> bytes:
 
 def _not_uploaded(repo_id, error):
     known = explained(repo_id, error, repo_id)
-    first = str(error).strip().split("\n")[0][:200]
+    first = first_line(error)[:200]
     remedy = (
         "a hub without Xet storage needs HF_HUB_DISABLE_XET=1"
         if "xet" in first
