@@ -12,8 +12,11 @@ from keras_wmgm.cli.options import make_folder
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import Recipe
 from keras_wmgm.recipes import Stage
+from keras_wmgm.recipes import build_model
+from keras_wmgm.recipes import keep_start
 from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes import read_run
+from keras_wmgm.recipes import transfer
 from keras_wmgm.recipes import tuning_optimizers
 from keras_wmgm.recipes.train import FACTS
 
@@ -157,22 +160,42 @@ def _model(given):
 def _init(recipe, preset, slowly):
     """Fit a recipe to a preset, and return where the preset is.
 
-    A preset holds no critics: new ones would lead its generators astray, so
-    those that are trained learn first.
+    With a recipe for images of another size only the preset's factors for
+    bands of a size they share are taken, and the recipe's networks stay.
     """
     model = from_preset(preset, load_weights=False)
-    model.compile()
     height, width, channels = model.image_shape
     if height != width:
         raise ValueError(
             "Images are read as squares, and the preset's are none. "
             f"Received: a preset of {width}x{height} pixels"
         )
+    if slowly or recipe.data["image_size"] == height:
+        _take_over(recipe, model, slowly)
+    elif not transfer(model, build_model(recipe)):
+        raise ValueError(
+            "The recipe is for images of another size than the preset's, and "
+            "none of their networks is the same for a band of the same size. "
+            f"Received: {recipe.data['image_size']} pixels and {preset!r}, "
+            f"{height} pixels"
+        )
+    return str(Path(preset).resolve()) if Path(preset).is_dir() else preset
+
+
+def _take_over(recipe, model, slowly):
+    """Let a recipe go on with all that a preset has learned.
+
+    A preset holds no critics: new ones would lead its generators astray, so
+    those that are trained learn first.
+    """
+    model.compile()
+    height, _, channels = model.image_shape
     recipe.data.update(image_size=height, channels=channels)
     recipe.model = {
         "class": type(model).__name__,
         "num_levels": model.num_levels,
     }
+    keep_start(recipe, model.factors)
     roles = {r for s in recipe.stages for r in model.trained_roles(s.factors)}
     if slowly:
         recipe.optimizers = tuning_optimizers(model)
@@ -181,7 +204,6 @@ def _init(recipe, preset, slowly):
         size = recipe.stages[0].batch_size
         warmup = Stage(critics, None, CRITIC_WARMUP_STEPS, size)
         recipe.stages.insert(0, warmup)
-    return str(Path(preset).resolve()) if Path(preset).is_dir() else preset
 
 
 def _check_new(folder):

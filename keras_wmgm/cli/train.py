@@ -24,9 +24,11 @@ from keras_wmgm.data.image_folder import load_images
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
+from keras_wmgm.recipes import keep_start
 from keras_wmgm.recipes import renew_schedules
 from keras_wmgm.recipes import start_run
 from keras_wmgm.recipes import train as train_stages
+from keras_wmgm.recipes import transfer
 from keras_wmgm.recipes import write_run
 from keras_wmgm.recipes.recipe import PRECISIONS
 
@@ -41,7 +43,8 @@ MINUTES = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--init-from",
     metavar="PRESET",
-    help="Start from a preset's weights, and its networks.",
+    help="Start from a preset's weights, and its networks; with a --recipe "
+    "for another size, from its factors for the bands of a size they share.",
 )
 @click.option("--minutes", type=MINUTES, help="Stop after so long.")
 @click.option(
@@ -155,12 +158,21 @@ def _model(plan, num_images):
         model = load_run(plan.folder)
         renew_schedules(plan.recipe, model, num_images)
         return model
-    if plan.facts.get("init_from"):
-        model = from_preset(plan.facts["init_from"])
-        model.compile()  # makes the critics, which have an optimizer too
-    else:
-        model = build_model(plan.recipe)
+    model = _started(plan)
     model.compile(build_optimizers(plan.recipe, model, num_images))
+    return model
+
+
+def _started(plan):
+    """Make the model as it begins, of a preset's weights if one is given."""
+    if not plan.facts.get("init_from"):
+        return build_model(plan.recipe)
+    preset = from_preset(plan.facts["init_from"])
+    if preset.image_shape[0] == plan.recipe.data["image_size"]:
+        preset.compile()  # makes the critics, which have an optimizer too
+        return preset
+    model = build_model(plan.recipe)
+    keep_start(plan.recipe, transfer(preset, model))
     return model
 
 

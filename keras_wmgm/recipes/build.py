@@ -12,6 +12,7 @@ from keras_wmgm.networks.detail_critic import DetailCritic
 from keras_wmgm.networks.detail_unet import DetailUNet
 from keras_wmgm.networks.score_unet import ScoreUNet
 from keras_wmgm.recipes.recipe import Recipe
+from keras_wmgm.recipes.transfer import check_starts
 from keras_wmgm.utils.checks import check_choice
 
 KINDS = ("diffusion", "gan")
@@ -30,7 +31,8 @@ def build_model(recipe: Recipe) -> keras.Model:
     """Make the model that a recipe describes, its weights drawn from its seed.
 
     Raises:
-        ValueError: For arguments that no class takes.
+        ValueError: For arguments that no class takes, and for a stage that
+            starts a factor from one unlike it.
     """
     keras.utils.set_random_seed(recipe.seed)
     arguments = dict(recipe.model)
@@ -50,13 +52,15 @@ def build_model(recipe: Recipe) -> keras.Model:
         arguments["details"] = _factor(
             "details", details, 3 * channels, channels, levels
         )
-    return _call(
+    model = _call(
         "model",
         model_class,
         image_shape=(size, size, channels),
         seed=recipe.seed,
         **arguments,
     )
+    check_starts(recipe, model)
+    return model
 
 
 def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:

@@ -32,6 +32,10 @@ factors = ["coarse"]           all, if left out
 epochs = 100                   or steps = 10_000
 batch_size = 64
 
+[[stages]]
+factors = ["detail_1"]
+start_from = "detail_2"        with the weights of a factor like it
+
 TOML has no `None`: an argument that is to be it is "none".
 """
 
@@ -70,6 +74,8 @@ class Stage:
         turn_steps: The factors take turns, each of so many steps at least, in
             whole epochs; `None` to train them in the same step. What is
             compiled for a factor alone is ready much sooner.
+        start_from: Another factor, from whose weights the stage's only one
+            starts: fine details look like those half as fine.
     """
 
     factors: list[str] | None = None
@@ -77,6 +83,7 @@ class Stage:
     steps: int | None = None
     batch_size: int = 32
     turn_steps: int | None = None
+    start_from: str | None = None
 
     def __post_init__(self):
         if isinstance(self.factors, str):
@@ -89,6 +96,11 @@ class Stage:
             raise ValueError(
                 "A stage lasts for `epochs` or for `steps`, not both. "
                 f"Received: epochs={self.epochs}, steps={self.steps}"
+            )
+        if self.start_from is not None and len(self.factors or ()) != 1:
+            raise ValueError(
+                "`start_from` is for a stage of one factor. "
+                f"Received: factors={self.factors}"
             )
 
     def steps_per_epoch(self, num_images: int) -> int:

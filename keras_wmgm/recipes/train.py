@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.recipes.recipe import Recipe
+from keras_wmgm.recipes.transfer import start_from
 from keras_wmgm.utils.files import write_json
 
 FACTS = "run.json"
@@ -49,6 +50,8 @@ def train(
     """
     end = 0
     for stage in recipe.stages:
+        if stage.start_from and model.epochs_trained == end:
+            start_from(model, stage.start_from, *stage.factors)
         batches = ImageBatches(
             images,
             stage.batch_size,

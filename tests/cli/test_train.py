@@ -294,6 +294,42 @@ def test_a_run_from_a_preset_warms_its_critics_up(
     ]
 
 
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory):
+    """The recipe for twice the size, whose coarse factor stays as it is."""
+    path = tmp_path_factory.mktemp("larger") / "larger.toml"
+    text = RECIPE.replace("image_size = 8", "image_size = 16")
+    text = text.replace("num_levels = 1", "num_levels = 2")
+    path.write_text(text.replace("= 1e-2", "= 0.0"))
+    return path
+
+
+def test_a_larger_model_starts_from_a_smaller_ones_bands(
+    unbroken, larger, tmp_path
+):
+    data = photographs(tmp_path / "data", size=16)
+    args = ("--data", data, "--recipe", larger)
+    given = ("--init-from", unbroken / "preset", "--output", tmp_path / "run")
+    ok("train", *args, *given)
+    source = keras_wmgm.from_preset(unbroken / "preset")
+    model = keras_wmgm.from_preset(tmp_path / "run" / "preset")
+    assert model.image_shape == (16, 16, 3)
+    actual, expected = tiny.weights(model), tiny.weights(source)
+    tiny.assert_equal(
+        {"coarse": actual["coarse"]}, {"coarse": expected["coarse"]}, 1e-3
+    )
+    assert load_run(tmp_path / "run").image_shape == (16, 16, 3)
+
+
+def test_a_preset_without_a_band_like_it_is_refused(
+    preset, larger, photos, tmp_path
+):
+    args = ("--data", photos, "--recipe", larger, "--init-from", preset)
+    line = refused("train", *args, "--output", tmp_path / "run")
+    assert "none of their networks is the same" in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_critics_of_others_are_not_warmed_up(preset, photos, in_tmp):
     given = {"data": str(photos), "output": "a", "init_from": str(preset)}
     plan = plans.make_plan({**given, "factors": "coarse", "epochs": 2})
