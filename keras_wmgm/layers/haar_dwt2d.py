@@ -56,11 +56,16 @@ class HaarDWT2D(keras.layers.Layer):
     def call(self, x: Tensor) -> tuple[Tensor, Tensor]:
         check_divisible(x.shape, 2, "HaarDWT2D")
         x = ops.cast(x, self.compute_dtype)
-        a, b = x[:, 0::2, 0::2, :], x[:, 0::2, 1::2, :]
-        c, d = x[:, 1::2, 0::2, :], x[:, 1::2, 1::2, :]
-        top, bottom, left, right = a + b, c + d, a - b, c - d
-        bands = (top - bottom, left + right, left - right)
-        return (top + bottom) / 2, ops.concatenate(bands, axis=-1) / 2
+        _, height, width, channels = ops.shape(x)
+        # Pairs by their axis: a slice of every other pixel takes TensorFlow
+        # several times as long.
+        pairs = (-1, height // 2, 2, width // 2, 2 * channels)
+        top, bottom = ops.unstack(ops.reshape(x, pairs), axis=2)
+        total, change = top + bottom, top - bottom
+        left, right = total[..., :channels], total[..., channels:]
+        down_left, down_right = change[..., :channels], change[..., channels:]
+        bands = (down_left + down_right, left - right, down_left - down_right)
+        return (left + right) / 2, ops.concatenate(bands, axis=-1) / 2
 
     def compute_output_shape(self, input_shape):
         check_divisible(input_shape, 2, "HaarDWT2D")
