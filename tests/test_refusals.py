@@ -35,6 +35,7 @@ COUNTS = [
     (diffusion.uniform_grid, {}, "num_steps"),
     (diffusion.quadratic_grid, {}, "num_steps"),
     (diffusion.log_snr_grid, {}, "num_steps"),
+    (diffusion.karras_grid, {}, "num_steps"),
 ]
 """What makes it, with which other arguments, and the count to be refused."""
 
@@ -181,10 +182,19 @@ def test_ends_of_grids_are_positive(make, t_max):
     refused(partial(make, 4, t_max), f"t_min < t_max. Received: .*{t_max}")
 
 
+@pytest.mark.parametrize(
+    "grid", [diffusion.log_snr_grid, diffusion.karras_grid]
+)
 @pytest.mark.parametrize("t_min", [5.0, 7.0, -1e-3, 0.0, np.nan])
-def test_log_snr_grid_ends_between_zero_and_its_start(t_min):
-    make = partial(diffusion.log_snr_grid, 4, 5.0, t_min)
+def test_grids_with_an_end_end_between_zero_and_their_start(grid, t_min):
+    make = partial(grid, 4, 5.0, t_min)
     refused(make, f"t_min < t_max. Received: t_min={t_min}")
+
+
+@pytest.mark.parametrize("rho", [0.0, -7.0, np.nan])
+def test_rho_is_positive(rho):
+    make = partial(diffusion.karras_grid, 4, rho=rho)
+    refused(make, f"`rho` .*Received: rho={rho}")
 
 
 @pytest.mark.parametrize("name", diffusion.SAMPLERS)

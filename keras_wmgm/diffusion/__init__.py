@@ -1,6 +1,7 @@
 """The diffusion process, its grids and its samplers."""
 
 from keras_wmgm.diffusion.grids import GRIDS as GRIDS
+from keras_wmgm.diffusion.grids import karras_grid as karras_grid
 from keras_wmgm.diffusion.grids import log_snr_grid as log_snr_grid
 from keras_wmgm.diffusion.grids import quadratic_grid as quadratic_grid
 from keras_wmgm.diffusion.grids import uniform_grid as uniform_grid

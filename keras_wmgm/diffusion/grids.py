@@ -10,6 +10,7 @@ import numpy as np
 from keras_wmgm.diffusion.process import log_snr_at
 from keras_wmgm.diffusion.process import time_at
 from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.checks import check_number
 
 T_MAX = 5.0
 """The usual end of the process, where alpha is 0.0067 (WSGM's choice)."""
@@ -46,13 +47,30 @@ def log_snr_grid(
         ([arXiv:2211.01095](https://arxiv.org/abs/2211.01095)), the uniform
         log-SNR steps.
     """
-    if not t_min:
-        raise ValueError(
-            "A log-SNR grid needs 0 < t_min < t_max. "
-            f"Received: t_min={t_min}, t_max={t_max}"
-        )
-    _check(num_steps, t_min, t_max)
+    _check(num_steps, t_min, t_max, above=True)
     levels = np.linspace(log_snr_at(t_max), log_snr_at(t_min), num_steps)
+    return np.append(time_at(levels), 0.0)
+
+
+def karras_grid(
+    num_steps: int,
+    t_max: float = T_MAX,
+    t_min: float = T_MIN,
+    rho: float = 7.0,
+) -> np.ndarray:
+    """Return times whose `(sigma / alpha)^(1 / rho)` is even, and 0.
+
+    Between `t_max` and `t_min`; the larger rho, the nearer to even log-SNRs.
+
+    Reference:
+        Karras et al., "Elucidating the Design Space of Diffusion-Based
+        Generative Models", Eq. 5
+        ([arXiv:2206.00364](https://arxiv.org/abs/2206.00364)).
+    """
+    _check(num_steps, t_min, t_max, above=True)
+    check_number("rho", rho, low=0, above=True)
+    ends = np.exp(-log_snr_at([t_max, t_min]) / 2 / rho)
+    levels = -2 * rho * np.log(np.linspace(*ends, num_steps))
     return np.append(time_at(levels), 0.0)
 
 
@@ -60,18 +78,22 @@ GRIDS = {
     "uniform": uniform_grid,
     "quadratic": quadratic_grid,
     "log_snr": log_snr_grid,
+    "karras": karras_grid,
 }
 """The grids by name."""
+
+WITH_END = ("log_snr", "karras")
+"""Those that take `t_min`, the last time at which a network is asked."""
 
 
 def _falling(num_steps):
     return np.arange(num_steps, -1, -1) / num_steps
 
 
-def _check(num_steps, t_min, t_max):
+def _check(num_steps, t_min, t_max, above=False):
     check_count("num_steps", num_steps)
-    if not 0 <= t_min < t_max < np.inf:
+    if not 0 <= t_min < t_max < np.inf or (above and not t_min):
         raise ValueError(
-            "A grid needs 0 <= t_min < t_max. "
+            f"A grid needs 0 {'<' if above else '<='} t_min < t_max. "
             f"Received: t_min={t_min}, t_max={t_max}"
         )

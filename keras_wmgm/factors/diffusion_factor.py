@@ -6,6 +6,7 @@ from keras import ops
 from keras_wmgm.diffusion.grids import GRIDS
 from keras_wmgm.diffusion.grids import T_MAX
 from keras_wmgm.diffusion.grids import T_MIN
+from keras_wmgm.diffusion.grids import WITH_END
 from keras_wmgm.diffusion.process import denoised
 from keras_wmgm.diffusion.process import diffuse
 from keras_wmgm.diffusion.process import velocity
@@ -40,10 +41,11 @@ class DiffusionFactor(Factor):
             `ScoreUNet`; as many output channels as the band has.
         log_snr_mean: Mean of the log-SNR in training.
         log_snr_std: Its standard deviation.
-        grid: `"log_snr"`, `"quadratic"` or `"uniform"`: the times at which a
-            sampler calls the network.
+        grid: `"log_snr"`, `"karras"`, `"quadratic"` or `"uniform"`: the times
+            at which a sampler calls the network.
         t_max: Where the grid starts.
-        t_min: Where a `"log_snr"` grid ends, before the last step to 0.
+        t_min: Where a `"log_snr"` or `"karras"` grid ends, before the last
+            step to 0.
         condition_noise: See `Factor`.
         **kwargs: Keras's layer arguments (`name`, `trainable`).
 
@@ -101,7 +103,7 @@ class DiffusionFactor(Factor):
 
     def times(self, num_steps: int):
         """Return the grid of a sampler with this many network calls."""
-        if self.grid == "log_snr":
+        if self.grid in WITH_END:
             return GRIDS[self.grid](num_steps, self.t_max, self.t_min)
         return GRIDS[self.grid](num_steps, self.t_max)
 

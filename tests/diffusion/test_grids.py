@@ -32,6 +32,21 @@ def test_what_is_even_in_each_grid():
         np.testing.assert_allclose(steps, steps[0], 1e-9)
 
 
-def test_log_snr_grid_asks_down_to_its_last_time():
-    grid = diffusion.log_snr_grid(5, 2.0, 0.01)
+@pytest.mark.parametrize("name", ["log_snr", "karras"])
+def test_grid_asks_down_to_its_last_time(name):
+    grid = GRIDS[name](5, 2.0, 0.01)
     np.testing.assert_allclose(grid[-2], 0.01, 1e-9)
+
+
+def test_karras_grid_is_that_of_the_paper():
+    # Eq. 5, with sigma / alpha = sqrt(exp(2 t) - 1) of the process.
+    high, low = (np.sqrt(np.expm1(2 * t)) for t in (4.0, 0.01))
+    i = np.arange(6)
+    root = high ** (1 / 7) + i / 5 * (low ** (1 / 7) - high ** (1 / 7))
+    grid = diffusion.karras_grid(6, 4.0, 0.01)
+    np.testing.assert_allclose(np.sqrt(np.expm1(2 * grid[:-1])), root**7, 1e-9)
+
+
+def test_karras_grid_nears_even_log_snrs():
+    grid = diffusion.karras_grid(6, 4.0, 0.01, rho=1e5)
+    np.testing.assert_allclose(grid, diffusion.log_snr_grid(6, 4.0, 0.01), 1e-3)

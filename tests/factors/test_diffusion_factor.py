@@ -164,6 +164,9 @@ def test_the_grid_is_the_factors():
     )
     expected = diffusion.log_snr_grid(4, 3.0, 0.01)
     np.testing.assert_allclose(grid(t_max=3.0, t_min=0.01), expected)
+    expected = diffusion.karras_grid(4, 3.0, 0.01)
+    ends = {"t_max": 3.0, "t_min": 0.01}
+    np.testing.assert_allclose(grid(grid="karras", **ends), expected)
 
 
 def test_configuration_comes_back():
