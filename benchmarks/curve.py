@@ -1,0 +1,65 @@
+"""How the losses of a run fell: its learning curve, as a table.
+
+    python -m benchmarks.curve run/history.jsonl
+
+For every network its minutes, and its loss after parts of its epochs, each
+figure the mean of the last twentieth until there.
+"""
+
+import argparse
+import json
+
+import numpy as np
+
+PARTS = (1 / 8, 1 / 4, 1 / 2, 1)
+
+
+def read(path):
+    """Return the epochs of a run in order; of two of a number the later."""
+    epochs, before = {}, 0.0
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            logs = json.loads(line)
+            seconds = logs.pop("seconds")
+            # A run that goes on counts its seconds from 0.
+            took = seconds - before if seconds > before else seconds
+            before = seconds
+            epochs[logs.pop("epoch")] = {**logs, "took": took}
+    return [epochs[number] for number in sorted(epochs)]
+
+
+def curves(epochs):
+    """Yield networks, their minutes, and their losses after `PARTS`."""
+    names = {n for logs in epochs for n in logs if n.endswith("_loss")}
+    first = {
+        n: next(i for i, logs in enumerate(epochs) if n in logs) for n in names
+    }
+    for name in sorted(names, key=lambda n: (first[n], n)):
+        own = [logs for logs in epochs if name in logs]
+        losses = [logs[name] for logs in own]
+        minutes = sum(logs["took"] for logs in own) / 60
+        yield name.removesuffix("_loss"), minutes, list(_after_parts(losses))
+
+
+def _after_parts(losses):
+    window = -(-len(losses) // 20)
+    for part in PARTS:
+        end = max(1, round(part * len(losses)))
+        yield np.mean(losses[max(0, end - window) : end])
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("history", help="history.jsonl of a run")
+    arguments = parser.parse_args(argv)
+    print("| network | minutes | loss after 1/8 | 1/4 | 1/2 | all |")
+    print("|---|---|---|---|---|---|")
+    for name, minutes, losses in curves(read(arguments.history)):
+        cells = " | ".join(f"{loss:.3f}" for loss in losses)
+        print(f"| {name} | {minutes:.0f} | {cells} |")
+
+
+if __name__ == "__main__":
+    main()
