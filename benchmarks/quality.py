@@ -6,7 +6,9 @@
 `--data` holds train/ and test/; `--features` are SqueezeNet 1.1's ImageNet
 weights as an npz file. The first rows say what a distance means: that of one
 half of the photographs to the other, and of photographs of which only the
-coarse band of level k is left, enlarged again bicubically.
+coarse band of level k is left, enlarged again bicubically. The last say where
+a distance comes from: the same of the preset's images, to photographs of which
+as little is left.
 """
 
 import argparse
@@ -38,15 +40,26 @@ def coarse_only(images, level):
     )
 
 
-def yardsticks(network, images, features, levels):
-    """Yield rows of what a distance means."""
+def yardsticks(features, blurred):
+    """Yield rows of what a distance means.
+
+    Args:
+        features: Those of the photographs.
+        blurred: Those of what `coarse_only` leaves of them, by level.
+    """
     order = np.random.default_rng(0).permutation(len(features))
     halves = np.array_split(features[order], 2)
     yield "one half of the photographs to the other", frechet_distance(*halves)
-    for level in range(1, levels + 1):
-        blurred = network(coarse_only(images, level))
-        distance = frechet_distance(features, blurred)
+    for level, own in blurred.items():
+        distance = frechet_distance(features, own)
         yield f"photographs, coarse band {level} only", distance
+
+
+def origins(network, blurred, drawn):
+    """Yield rows of where the distance of drawn images comes from."""
+    for level, real in blurred.items():
+        distance = frechet_distance(real, network(coarse_only(drawn, level)))
+        yield f"both, coarse band {level} only", distance
 
 
 def draw(model, arguments):
@@ -60,6 +73,11 @@ def draw(model, arguments):
         arguments.num_images, batch_size=arguments.batch_size, **options
     )
     return images, time.perf_counter() - began
+
+
+def print_rows(rows):
+    for name, distance in rows:
+        print(f"| {name} | {distance:,.0f} |", flush=True)
 
 
 def main(argv=None):
@@ -84,10 +102,11 @@ def main(argv=None):
     real, test = network(images), network(held_out)
     print(f"{arguments.preset}, {len(images)} training images, {describe()}")
     print("| | FD-SqueezeNet |\n|---|---|")
-    for name, distance in yardsticks(
-        network, images, real, arguments.yardsticks
-    ):
-        print(f"| {name} | {distance:,.0f} |", flush=True)
+    blurred = {
+        level: network(coarse_only(images, level))
+        for level in range(1, arguments.yardsticks + 1)
+    }
+    print_rows(yardsticks(real, blurred))
     drawn_images, seconds = draw(model, arguments)
     if arguments.save:
         np.save(arguments.save, drawn_images)
@@ -96,8 +115,11 @@ def main(argv=None):
     calls = model.network_calls(arguments.num_steps)
     print(
         f"| {len(drawn)} images, {arguments.num_steps} steps, {calls} network "
-        f"calls each | {frechet_distance(real, drawn):,.0f} |\n\n"
-        f"precision {precision:.2f}, recall {recall:.2f}, "
+        f"calls each | {frechet_distance(real, drawn):,.0f} |"
+    )
+    print_rows(origins(network, blurred, drawn_images))
+    print(
+        f"\nprecision {precision:.2f}, recall {recall:.2f}, "
         f"novelty {novelty(real, drawn, test):.2f}, "
         f"{100 * seconds / len(drawn):.1f} s per 100 images"
     )

@@ -29,7 +29,9 @@ def detail_diffusion(channels: int, size: int) -> DiffusionFactor:
         attention_levels=(1,) if size <= ATTENTION_SIZE else (),
         normalization=None,
     )
-    return DiffusionFactor(network, condition_noise=CONDITION_NOISE)
+    return DiffusionFactor(
+        network, grid="karras", condition_noise=CONDITION_NOISE
+    )
 
 
 def detail_gan(channels: int) -> AdversarialFactor:

@@ -67,3 +67,21 @@ def test_coarse_only_keeps_the_block_means():
     assert np.abs(blurred[0, 8:-8, 8:-8] - image[8:-8, 8:-8]).max() <= 2
     noise = rng().integers(0, 256, (1, 32, 32, 3)).astype("uint8")
     assert quality.coarse_only(noise, 3).std() < 0.3 * noise.std()
+
+
+def test_the_origin_of_a_distance_is_where_images_differ():
+    """Images that differ in their finest details only are alike without."""
+    images = rng().integers(64, 192, (40, 8, 8, 3)).astype("uint8")
+    signs = np.indices((8, 8)).sum(0) % 2 * 2 - 1
+    drawn = (images + 40 * signs[:, :, None]).astype("uint8")
+
+    def network(x):
+        return x.reshape(len(x), -1)[:, :5].astype("float64")
+
+    blurred = {k: network(quality.coarse_only(images, k)) for k in (1, 2)}
+    found = dict(quality.origins(network, blurred, drawn))
+    assert list(found) == [f"both, coarse band {k} only" for k in (1, 2)]
+    assert max(found.values()) < 1e-6
+    meant = dict(quality.yardsticks(network(images), blurred))
+    assert min(meant.values()) > 10
+    assert quality.frechet_distance(network(images), network(drawn)) > 1000
