@@ -12,7 +12,7 @@ from keras_wmgm.utils.files import image_grid
 from tests.models import tiny
 
 ZOO = Path(keras_wmgm.__file__).parents[1] / "zoo"
-WEIGHTS = "a5cf8aa2df1ee5ba75cc9c529bb6f1020a692f7524cf1ef47daed5f0e57debe0"
+WEIGHTS = "1b61c0b6a3d7bdab6ec88a0e721653d669899ca503de7e378561f8933d5e8d69"
 
 
 @pytest.fixture(scope="module")

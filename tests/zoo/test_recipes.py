@@ -10,7 +10,7 @@ RECIPES = {p.parent.name: p for p in sorted(ZOO.glob("*/recipe.toml"))}
 DIFFUSION = 991_455 + 930_869 + 2 * 997_941  # 8x8; details of 32x32, 16x16, 8x8
 HYBRID_128 = DIFFUSION + 930_869
 PARAMETERS = {
-    "clothing_64": 3_564_875,
+    "clothing_64": DIFFUSION,
     "clothing_128": HYBRID_128,
     "afhq_cat_128": HYBRID_128,
     "afhq_dog_128": HYBRID_128,
