@@ -30,11 +30,10 @@ def read(path):
 
 def curves(epochs):
     """Yield networks, their minutes, and their losses after `PARTS`."""
-    names = {n for logs in epochs for n in logs if n.endswith("_loss")}
-    first = {
-        n: next(i for i, logs in enumerate(epochs) if n in logs) for n in names
-    }
-    for name in sorted(names, key=lambda n: (first[n], n)):
+    names = dict.fromkeys(name for logs in epochs for name in logs)
+    for name in names:
+        if not name.endswith("_loss"):
+            continue
         own = [logs for logs in epochs if name in logs]
         losses = [logs[name] for logs in own]
         minutes = sum(logs["took"] for logs in own) / 60

@@ -21,13 +21,14 @@ def transfer(source: keras.Model, model: keras.Model) -> set[str]:
     Returns:
         The names of the factors of `model` that were started.
     """
-    sizes, own = _by_band(source), _by_band(model)
+    origins, names = _by_band(source), _by_band(model)
     started = set()
-    for band in sizes.keys() & own.keys():
-        origin, name = source.factors[sizes[band]], model.factors[own[band]]
-        if _alike(origin, name):
-            _network(name).set_weights(_network(origin).get_weights())
-            started.add(own[band])
+    for band in origins.keys() & names.keys():
+        origin = source.factors[origins[band]]
+        factor = model.factors[names[band]]
+        if _alike(origin, factor):
+            _network(factor).set_weights(_network(origin).get_weights())
+            started.add(names[band])
     return started
 
 
