@@ -6,32 +6,29 @@
 `--data` holds train/ and test/; `--features` are SqueezeNet 1.1's ImageNet
 weights as an npz file. The first rows say what a distance means: that of one
 half of the photographs to the other, and of photographs of which only the
-coarse band of level k is left, enlarged again bicubically. The last say where
-a distance comes from: the same of the preset's images, to photographs of which
-as little is left.
+coarse band of level k is left, enlarged again bicubically. Where a distance
+comes from is asked of `benchmarks.origins`.
 """
 
-import argparse
 import time
 
 import numpy as np
 from PIL import Image
 
 import keras_wmgm
+from benchmarks.arguments import preset_parser
 from benchmarks.squeezenet import SqueezeNet
 from benchmarks.squeezenet import describe
 from benchmarks.squeezenet import frechet_distance
 from benchmarks.squeezenet import novelty
 from benchmarks.squeezenet import precision_recall
+from keras_wmgm.utils.images import block_means
 
 
 def coarse_only(images, level):
     """Return images of which only `x_L^level` is left, enlarged again."""
     size = images.shape[1]
-    blocks = size >> level, 2**level
-    shape = (len(images), blocks[0], blocks[1], blocks[0], blocks[1], 3)
-    means = images.reshape(shape).mean(axis=(2, 4))
-    small = np.rint(means).astype("uint8")
+    small = np.rint(block_means(images, 2**level)).astype("uint8")
     return np.stack(
         [
             np.asarray(Image.fromarray(x).resize((size, size), Image.BICUBIC))
@@ -40,26 +37,22 @@ def coarse_only(images, level):
     )
 
 
-def yardsticks(features, blurred):
+def yardsticks(network, images, features, levels):
     """Yield rows of what a distance means.
 
     Args:
-        features: Those of the photographs.
-        blurred: Those of what `coarse_only` leaves of them, by level.
+        network: From images to features.
+        images: The photographs.
+        features: Theirs.
+        levels: The number of levels to lose.
     """
     order = np.random.default_rng(0).permutation(len(features))
     halves = np.array_split(features[order], 2)
     yield "one half of the photographs to the other", frechet_distance(*halves)
-    for level, own in blurred.items():
-        distance = frechet_distance(features, own)
+    for level in range(1, levels + 1):
+        blurred = network(coarse_only(images, level))
+        distance = frechet_distance(features, blurred)
         yield f"photographs, coarse band {level} only", distance
-
-
-def origins(network, blurred, drawn):
-    """Yield rows of where the distance of drawn images comes from."""
-    for level, real in blurred.items():
-        distance = frechet_distance(real, network(coarse_only(drawn, level)))
-        yield f"both, coarse band {level} only", distance
 
 
 def draw(model, arguments):
@@ -81,14 +74,8 @@ def print_rows(rows):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--preset", default=keras_wmgm.DEFAULT_PRESET)
-    parser.add_argument("--data", required=True)
+    parser = preset_parser(__doc__, num_images=2000)
     parser.add_argument("--features", required=True)
-    parser.add_argument("--num-images", type=int, default=2000)
-    parser.add_argument("--num-steps", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--yardsticks", type=int, default=3, metavar="LEVELS")
     parser.add_argument("--save", metavar="FILE.npy", help="keep the images")
@@ -102,11 +89,7 @@ def main(argv=None):
     real, test = network(images), network(held_out)
     print(f"{arguments.preset}, {len(images)} training images, {describe()}")
     print("| | FD-SqueezeNet |\n|---|---|")
-    blurred = {
-        level: network(coarse_only(images, level))
-        for level in range(1, arguments.yardsticks + 1)
-    }
-    print_rows(yardsticks(real, blurred))
+    print_rows(yardsticks(network, images, real, arguments.yardsticks))
     drawn_images, seconds = draw(model, arguments)
     if arguments.save:
         np.save(arguments.save, drawn_images)
@@ -117,7 +100,6 @@ def main(argv=None):
         f"| {len(drawn)} images, {arguments.num_steps} steps, {calls} network "
         f"calls each | {frechet_distance(real, drawn):,.0f} |"
     )
-    print_rows(origins(network, blurred, drawn_images))
     print(
         f"\nprecision {precision:.2f}, recall {recall:.2f}, "
         f"novelty {novelty(real, drawn, test):.2f}, "

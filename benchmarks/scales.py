@@ -10,12 +10,11 @@ photograph with details h: 1 for the true distribution, 0 for a generator that
 ignores its noise. 1 is perfect everywhere.
 """
 
-import argparse
-
 import numpy as np
 from keras import ops
 
 import keras_wmgm
+from benchmarks.arguments import preset_parser
 from benchmarks.squeezenet import describe
 from keras_wmgm.models.noise import draw
 
@@ -76,14 +75,7 @@ def rows(model, held_out, drawn, num_steps):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--preset", default=keras_wmgm.DEFAULT_PRESET)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--num-images", type=int, default=512)
-    parser.add_argument("--num-steps", type=int, default=8)
-    arguments = parser.parse_args(argv)
+    arguments = preset_parser(__doc__, num_images=512).parse_args(argv)
 
     model = keras_wmgm.from_preset(arguments.preset)
     size = model.image_shape[:2]

@@ -19,7 +19,6 @@ from keras_wmgm.models.training_data import check_validation
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_optional_count
-from keras_wmgm.utils.images import as_pixels
 from keras_wmgm.utils.images import is_array
 from keras_wmgm.utils.untracked import Untracked
 
@@ -130,8 +129,7 @@ class Learning:
         Each network gets its gradient from its own term alone, so the sum has
         no meaning of its own: watch the terms.
         """
-        self.pyramid.check_images(x.shape)
-        bands = self.pyramid.analyze(as_pixels(x))
+        bands = self(x) if y_pred is None else y_pred
         seed = self.train_seed if training else self.test_seed
         total = 0.0
         for name in self._active_factors():
@@ -146,6 +144,15 @@ class Learning:
             for name in self.factors
             if active.intersection(self._roles_of(name))
         ]
+
+    def _first_level(self):
+        """Return the finest level that is learned from, 1 before `compile`."""
+        levels = [
+            k or self.num_levels
+            for name in self._active_factors()
+            for k in self._levels_of(name)
+        ]
+        return max(1, min(levels, default=1))
 
     def _factor_loss(self, name, bands, seed, training):
         """Return the sum of one factor's losses over its levels."""
@@ -260,11 +267,12 @@ class Learning:
         if is_array(x):
             shuffle = kwargs.pop("shuffle", True)
             x = ImageBatches(x, batch_size, shuffle, seed=self.seed)
-        if isinstance(x, ImageBatches):
-            kwargs["shuffle"] = False  # Keras's has no seed
         callbacks = _as_list(kwargs.pop("callbacks", None))
         self.use_average(False)
         self._activate(active)
+        if isinstance(x, ImageBatches):
+            kwargs["shuffle"] = False  # Keras's has no seed
+            x = x.reduced(2 ** (self._first_level() - 1))
         try:
             history = super().fit(
                 x, callbacks=[EpochCounter(x), *callbacks], **kwargs

@@ -185,7 +185,8 @@ class MultiscaleModel(Learning, Generation, Upscaling, Sharing, keras.Model):
         self.pyramid.adapt(data, batch_size)
 
     def call(self, images: Tensor):
-        return self.pyramid(as_pixels(images))
+        # In `fit`, the bands that are learned from.
+        return self.pyramid.analyze(as_pixels(images), self._first_level())
 
     # Configuration
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_wmgm.data import ImageBatches
 from keras_wmgm.layers import ResidualBlock
 from tests.models import tiny
 from tests.models.test_gradients import gradients
@@ -189,6 +190,25 @@ def test_a_factor_is_trained_alone_as_it_would_be_by_itself():
     joint, alone = (tiny.weights(m)["coarse"] for m in models)
     for a, e in zip(alone, joint, strict=True):
         np.testing.assert_allclose(a, e, 1e-5, 1e-6)
+
+
+def test_images_reduced_beforehand_teach_the_same(tmp_path):
+    """Those in memory are; a memory map is reduced in every step."""
+    np.save(tmp_path / "images.npy", tiny.PIXELS)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    models = [tiny.mixed() for _ in range(2)]
+    for m in models:
+        m.adapt(tiny.PIXELS)
+        for role, network in m.networks.items():
+            network.set_weights(models[0].networks[role].get_weights())
+    before = tiny.weights(models[0])
+    for m, images in zip(models, (tiny.PIXELS, mapped), strict=True):
+        tiny.compiled(m, keras.optimizers.SGD(0.1))
+        batches = ImageBatches(images, 8, flip=True, seed=1)
+        m.fit(batches, factors=("coarse", "detail_2"), epochs=2, verbose=0)
+    found, expected = map(tiny.weights, models)
+    assert tiny.moved(found, before) == {"coarse", "detail_2"}
+    tiny.assert_equal(found, expected, 1e-5)
 
 
 def test_detail_stands_for_the_details_of_all_levels():
