@@ -16,7 +16,7 @@ from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import keep_start
 from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes import read_run
-from keras_wmgm.recipes import transfer
+from keras_wmgm.recipes import shared_bands
 from keras_wmgm.recipes import tuning_optimizers
 from keras_wmgm.recipes.train import FACTS
 
@@ -39,8 +39,9 @@ class Plan:
     Attributes:
         recipe: What is trained.
         folder: The run's folder.
-        facts: Where the images are (`"data"`), and the preset that the
-            weights come from (`"init_from"`).
+        facts: Where the images are (`"data"`), the preset that the weights
+            come from (`"init_from"`), and whether its model is kept too
+            (`"tuned"`).
         minutes: A limit of time, or `None`.
     """
 
@@ -89,8 +90,8 @@ def make_plan(given: dict[str, Any]) -> Plan:
             minutes = DEFAULT_MINUTES
     facts = {"data": _absolute(given["data"])}
     if "init_from" in given:
-        slowly = "recipe" not in given
-        facts["init_from"] = _init(recipe, given["init_from"], slowly)
+        facts["tuned"] = "recipe" not in given
+        facts["init_from"] = _init(recipe, given["init_from"], facts["tuned"])
     make_folder(folder)
     return Plan(recipe, folder, facts, minutes)
 
@@ -157,49 +158,57 @@ def _model(given):
     return model
 
 
-def _init(recipe, preset, slowly):
+def _init(recipe, preset, tuned):
     """Fit a recipe to a preset, and return where the preset is.
 
-    With a recipe for images of another size only the preset's factors for
-    bands of a size they share are taken, and the recipe's networks stay.
+    Without a recipe of the user's, the run is the preset's own model, tuned.
+    A recipe's networks stay, and take what the preset has for their bands.
     """
-    model = from_preset(preset, load_weights=False)
-    height, width, channels = model.image_shape
+    source = from_preset(preset, load_weights=False)
+    height, width, _ = source.image_shape
     if height != width:
         raise ValueError(
             "Images are read as squares, and the preset's are none. "
             f"Received: a preset of {width}x{height} pixels"
         )
-    if slowly or recipe.data["image_size"] == height:
-        _take_over(recipe, model, slowly)
-    elif not transfer(model, build_model(recipe)):
-        raise ValueError(
-            "The recipe is for images of another size than the preset's, and "
-            "none of their networks is the same for a band of the same size. "
-            f"Received: {recipe.data['image_size']} pixels and {preset!r}, "
-            f"{height} pixels"
-        )
+    if tuned:
+        _take_over(recipe, source)
+        _warm_critics_up(recipe, source, source.factors)
+    else:
+        model = build_model(recipe)
+        started = shared_bands(source, model)
+        if not started:
+            raise ValueError(
+                "The recipe has no network that is the same as the preset's "
+                "for a band of the same size. Received: "
+                f"{recipe.data['image_size']} pixels and {preset!r}, "
+                f"{height} pixels"
+            )
+        keep_start(recipe, started)
+        _warm_critics_up(recipe, model, started)
     return str(Path(preset).resolve()) if Path(preset).is_dir() else preset
 
 
-def _take_over(recipe, model, slowly):
-    """Let a recipe go on with all that a preset has learned.
-
-    A preset holds no critics: new ones would lead its generators astray, so
-    those that are trained learn first.
-    """
-    model.compile()
+def _take_over(recipe, model):
+    """Let a recipe be for a preset's own model, and learn slowly."""
     height, _, channels = model.image_shape
     recipe.data.update(image_size=height, channels=channels)
     recipe.model = {
         "class": type(model).__name__,
         "num_levels": model.num_levels,
     }
-    keep_start(recipe, model.factors)
-    roles = {r for s in recipe.stages for r in model.trained_roles(s.factors)}
-    if slowly:
-        recipe.optimizers = tuning_optimizers(model)
-    critics = sorted(role for role in roles if role.startswith("critic"))
+    recipe.optimizers = tuning_optimizers(model)
+
+
+def _warm_critics_up(recipe, model, started):
+    """Let the critics of factors that were started learn first.
+
+    A preset holds none, and new ones would lead its generators astray.
+    """
+    model.compile()  # makes the critics of a preset
+    trained = {r for s in recipe.stages for r in model.trained_roles(s.factors)}
+    roles = {r for name in started for r in model.trained_roles([name])}
+    critics = sorted(r for r in roles & trained if r.startswith("critic"))
     if critics:
         size = recipe.stages[0].batch_size
         warmup = Stage(critics, None, CRITIC_WARMUP_STEPS, size)

@@ -24,7 +24,6 @@ from keras_wmgm.data.image_folder import load_images
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
-from keras_wmgm.recipes import keep_start
 from keras_wmgm.recipes import renew_schedules
 from keras_wmgm.recipes import start_run
 from keras_wmgm.recipes import train as train_stages
@@ -43,8 +42,8 @@ MINUTES = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--init-from",
     metavar="PRESET",
-    help="Start from a preset's weights, and its networks; with a --recipe "
-    "for another size, from its factors for the bands of a size they share.",
+    help="Start from a preset's weights, and its networks; with a --recipe, "
+    "from those of its factors that are the same for a band of that size.",
 )
 @click.option("--minutes", type=MINUTES, help="Stop after so long.")
 @click.option(
@@ -168,11 +167,11 @@ def _started(plan):
     if not plan.facts.get("init_from"):
         return build_model(plan.recipe)
     preset = from_preset(plan.facts["init_from"])
-    if preset.image_shape[0] == plan.recipe.data["image_size"]:
+    if plan.facts["tuned"]:
         preset.compile()  # makes the critics, which have an optimizer too
         return preset
     model = build_model(plan.recipe)
-    keep_start(plan.recipe, transfer(preset, model))
+    transfer(preset, model)
     return model
 
 

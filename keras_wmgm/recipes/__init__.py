@@ -12,4 +12,5 @@ from keras_wmgm.recipes.train import start_run as start_run
 from keras_wmgm.recipes.train import train as train
 from keras_wmgm.recipes.train import write_run as write_run
 from keras_wmgm.recipes.transfer import keep_start as keep_start
+from keras_wmgm.recipes.transfer import shared_bands as shared_bands
 from keras_wmgm.recipes.transfer import transfer as transfer

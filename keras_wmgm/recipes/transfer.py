@@ -8,28 +8,41 @@ import numpy as np
 from keras_wmgm.recipes.recipe import Recipe
 
 
-def transfer(source: keras.Model, model: keras.Model) -> set[str]:
-    """Start factors from another model's, those of bands of the same size.
+def shared_bands(source: keras.Model, model: keras.Model) -> dict[str, str]:
+    """Return which factor of another model each factor can start from.
 
-    Bands of one size are alike, be they of large images or of small ones. A
-    network of other weights is left as it is, and so are statistics of bands.
+    Bands of one size are alike, be they of large images or of small ones; a
+    factor fits where its network has the same weights. One that all levels
+    share fits models of the same size and levels only.
+
+    Args:
+        source: A `MultiscaleModel`.
+        model: Another one.
+
+    Returns:
+        Names of factors of `source`, by those of `model`.
+    """
+    origins, names = _by_band(source), _by_band(model)
+    return {
+        names[band]: origins[band]
+        for band in names
+        if band in origins
+        and _alike(source.factors[origins[band]], model.factors[names[band]])
+    }
+
+
+def transfer(source: keras.Model, model: keras.Model) -> None:
+    """Start the factors that can from another model's; see `shared_bands`.
+
+    Other networks are left as they are, and so are statistics of bands.
 
     Args:
         source: A `MultiscaleModel` that has learned.
         model: Another one, before it is compiled.
-
-    Returns:
-        The names of the factors of `model` that were started.
     """
-    origins, names = _by_band(source), _by_band(model)
-    started = set()
-    for band in origins.keys() & names.keys():
-        origin = source.factors[origins[band]]
-        factor = model.factors[names[band]]
-        if _alike(origin, factor):
-            _network(factor).set_weights(_network(origin).get_weights())
-            started.add(names[band])
-    return started
+    for name, origin in shared_bands(source, model).items():
+        weights = _network(source.factors[origin]).get_weights()
+        _network(model.factors[name]).set_weights(weights)
 
 
 def start_from(model: keras.Model, origin: str, name: str) -> None:
@@ -78,10 +91,12 @@ def check_starts(recipe: Recipe, model: keras.Model) -> None:
 
 def _by_band(model):
     """Return the names of factors by band: kind and height in pixels."""
-    height, levels = model.image_shape[0], range(1, model.num_levels + 1)
-    bands = {("coarse", height >> model.num_levels): "coarse"}
-    if not model.shares_details:
-        bands |= {("detail", height >> k): f"detail_{k}" for k in levels}
+    height, count = model.image_shape[0], model.num_levels
+    bands = {("coarse", height >> count): "coarse"}
+    if model.shares_details:
+        return {**bands, ("details", height, count): "detail"}
+    for k in range(1, count + 1):
+        bands["detail", height >> k] = f"detail_{k}"
     return bands
 
 

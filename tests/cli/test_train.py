@@ -326,8 +326,36 @@ def test_a_preset_without_a_band_like_it_is_refused(
 ):
     args = ("--data", photos, "--recipe", larger, "--init-from", preset)
     line = refused("train", *args, "--output", tmp_path / "run")
-    assert "none of their networks is the same" in line
+    assert "no network that is the same" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_takes_what_fits_from_a_preset_of_its_size(
+    unbroken, photos, tmp_path
+):
+    text = RECIPE.replace("= 1e-2", "= 0.0")
+    recipe = tmp_path / "recipe.toml"
+    given = {
+        "data": str(photos),
+        "recipe": str(recipe),
+        "init_from": str(unbroken / "preset"),
+    }
+    recipe.write_text(text)
+    plan = plans.make_plan({**given, "output": tmp_path / "same"})
+    stages = recipes.read_recipe(recipe).stages
+    steps = plans.CRITIC_WARMUP_STEPS
+    warmup = recipes.Stage(["critic"], steps=steps, batch_size=4)
+    assert plan.recipe.stages == [warmup, *stages]
+
+    recipe.write_text(
+        text.replace("filters = [4], head", "filters = [8], head")
+    )
+    plan = plans.make_plan({**given, "output": tmp_path / "wider"})
+    assert plan.recipe.stages == stages
+    found = tiny.weights(command._started(plan))
+    source = tiny.weights(keras_wmgm.from_preset(unbroken / "preset"))
+    tiny.assert_equal({"coarse": found["coarse"]}, {"coarse": source["coarse"]})
+    assert found["detail"][0].shape != source["detail"][0].shape
 
 
 def test_critics_of_others_are_not_warmed_up(preset, photos, in_tmp):

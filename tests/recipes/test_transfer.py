@@ -33,8 +33,12 @@ def test_bands_of_the_same_size_start_alike():
     source = model(8, [SCORE, SCORE], seed=1)
     target = model(16, [SCORE, SCORE, SCORE])
     before = draws(target)
-    started = recipes.transfer(source, target)
-    assert started == {"coarse", "detail_2", "detail_3"}
+    assert recipes.shared_bands(source, target) == {
+        "coarse": "coarse",
+        "detail_2": "detail_1",
+        "detail_3": "detail_2",
+    }
+    recipes.transfer(source, target)
     learned, after = draws(source), draws(target)
     assert same(after["coarse"], learned["coarse"])
     assert same(after["detail_2"], learned["detail_1"])
@@ -46,14 +50,29 @@ def test_networks_unlike_each_other_are_left():
     source = model(8, [SCORE, SCORE], coarse=WIDE, seed=1)
     target = model(8, [GAN, WIDE])
     before = draws(target)
-    assert recipes.transfer(source, target) == set()
+    assert recipes.shared_bands(source, target) == {}
+    recipes.transfer(source, target)
     tiny.assert_equal(draws(target), before)
 
 
 def test_a_coarse_band_of_another_size_is_left():
     source = model(8, [SCORE], seed=1)
     target = model(16, [SCORE])
-    assert recipes.transfer(source, target) == set()
+    assert recipes.shared_bands(source, target) == {}
+
+
+def test_a_factor_of_all_levels_fits_the_same_levels():
+    def shared(size, levels):
+        tables = {"coarse": SCORE, "details": GAN, "num_levels": levels}
+        return recipes.build_model(
+            make({"class": "MultiscaleModel", **tables}, size=size)
+        )
+
+    source = shared(16, 2)
+    both = {"coarse": "coarse", "detail": "detail"}
+    assert recipes.shared_bands(source, shared(16, 2)) == both
+    assert recipes.shared_bands(source, shared(8, 1)) == {"coarse": "coarse"}
+    assert recipes.shared_bands(source, shared(32, 2)) == {}
 
 
 def recipe(start="detail_2", **stage):
