@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import keras
 
+from keras_wmgm.callbacks import DecayOverTime
 from keras_wmgm.callbacks import HistoryFile
 from keras_wmgm.callbacks import RunFolder
 from keras_wmgm.callbacks import SampleGrid
@@ -24,6 +25,7 @@ from keras_wmgm.data.image_folder import load_images
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
+from keras_wmgm.recipes import endless_roles
 from keras_wmgm.recipes import renew_schedules
 from keras_wmgm.recipes import start_run
 from keras_wmgm.recipes import train as train_stages
@@ -183,6 +185,8 @@ def _networks(model):
 def _train(plan, model, images, sample_minutes, save_minutes):
     """Run the stages; return whether they came to an end, and the signal."""
     limit = TimeLimit(plan.minutes) if plan.minutes else None
+    endless = endless_roles(plan.recipe, model, len(images))
+    timed = [limit, DecayOverTime(limit, endless)] if limit else []
     done, total = plan.steps(model, len(images))
     bar = Progress(total, limit, done)
     run = RunFolder(plan.folder, minutes=save_minutes, at_end=False)
@@ -190,7 +194,7 @@ def _train(plan, model, images, sample_minutes, save_minutes):
         callbacks = [
             bar,
             stop,
-            *([limit] if limit else []),
+            *timed,
             Watch(bar.tell),
             HistoryFile(plan.folder / "history.jsonl"),
             run,

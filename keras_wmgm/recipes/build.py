@@ -143,7 +143,7 @@ def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
 def renew_schedules(
     recipe: Recipe, model: keras.Model, num_images: int
 ) -> None:
-    """Let the learning rates of a compiled model decay as a recipe says now.
+    """Let the learning rates of a compiled model be as a recipe says now.
 
     Args:
         recipe: A recipe, which may be longer than when the run began.
@@ -152,9 +152,31 @@ def renew_schedules(
     """
     wanted = build_optimizers(recipe, model, num_images)
     for role, optimizer in model.optimizer.by_role.items():
-        schedule = wanted[role]._learning_rate
-        if isinstance(schedule, keras.optimizers.schedules.CosineDecay):
-            optimizer.learning_rate = schedule
+        rate = wanted[role]._learning_rate
+        if not isinstance(rate, keras.optimizers.schedules.CosineDecay):
+            rate = float(wanted[role].learning_rate)
+        optimizer.learning_rate = rate
+
+
+def endless_roles(
+    recipe: Recipe, model: keras.Model, num_images: int
+) -> list[str]:
+    """Return the roles whose learning rates decay, but not by any step.
+
+    Their stages have no end, so it is the time that has to say how far they
+    are: `keras_wmgm.callbacks.DecayOverTime`.
+
+    Args:
+        recipe: As of `build_optimizers`.
+        model: As of `build_optimizers`.
+        num_images: As of `build_optimizers`.
+    """
+    return [
+        role
+        for role in model.networks
+        if _settings(recipe, model, role).get("decay") == "cosine"
+        and _steps(recipe, model, role, num_images) is None
+    ]
 
 
 def _settings(recipe, model, role) -> dict[str, Any]:

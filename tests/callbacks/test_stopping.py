@@ -16,14 +16,6 @@ from tests.models import tiny
 FIT = {"x": tiny.PIXELS, "batch_size": 4, "verbose": 0}
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """Time, as a list of one number that a test may change."""
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    return now
-
-
 @pytest.fixture(scope="module")
 def model():
     return tiny.compiled(tiny.model(0), "sgd")

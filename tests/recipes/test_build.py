@@ -180,6 +180,26 @@ def test_a_rate_without_an_end_does_not_decay(model):
     assert rate(made["coarse"], 10_000) == pytest.approx(0.1)
 
 
+def test_endless_roles_are_those_that_would_decay(model):
+    stages = (
+        {"factors": ["coarse"], "epochs": 3},
+        {"factors": ["detail"]},
+    )
+    constant = {"class": "SGD", "learning_rate": 0.1}
+    made = make(stages=stages, optimizers={"critic": constant})
+    assert recipes.endless_roles(made, model, 40) == ["detail_1", "detail_2"]
+
+
+def test_a_run_that_goes_on_begins_with_the_whole_rate(model):
+    table = {"learning_rate": 0.1, "decay": "cosine"}
+    made = make(stages=({},), optimizers={"coarse": table})
+    model.compile(recipes.build_optimizers(made, model, 40))
+    optimizer = model.optimizer.by_role["coarse"]
+    optimizer.learning_rate = 0.003  # what a clock has left of it
+    recipes.renew_schedules(made, model, 40)
+    assert float(optimizer.learning_rate) == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize(
     "tables, text",
     [

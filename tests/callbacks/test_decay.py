@@ -1,0 +1,59 @@
+import keras
+import numpy as np
+
+from keras_wmgm.callbacks import DecayOverTime
+from keras_wmgm.callbacks import TimeLimit
+from tests.models import tiny
+
+
+class Rates(keras.callbacks.Callback):
+    """Keeps the rates of every epoch, each of which takes 15 seconds."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock, self.seen = clock, []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        optimizers = self.model.optimizer.by_role
+        self.seen.append(
+            {role: float(o.learning_rate) for role, o in optimizers.items()}
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.clock[0] += 15
+
+
+def fit(model, clock, **kwargs):
+    limit = TimeLimit(minutes=1)
+    rates = Rates(clock)
+    callbacks = [limit, DecayOverTime(limit, **kwargs), rates]
+    model.fit(
+        tiny.PIXELS, batch_size=16, epochs=9, verbose=0, callbacks=callbacks
+    )
+    return rates.seen
+
+
+def test_rates_fall_along_a_cosine_until_the_time_is_up(clock):
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    model = tiny.compiled(
+        tiny.model(),
+        {
+            "coarse": keras.optimizers.SGD(0.01),
+            "detail": keras.optimizers.SGD(schedule),
+            "critic": keras.optimizers.SGD(0.02),
+        },
+    )
+    seen = fit(model, clock, roles=["coarse", "detail"])
+    coarse = [rates["coarse"] for rates in seen]
+    expected = 0.51 + 0.49 * np.cos(np.pi * np.arange(5) / 4)
+    np.testing.assert_allclose(coarse, 0.01 * expected, 1e-5)
+    detail = [rates["detail"] for rates in seen]
+    np.testing.assert_allclose(detail, 0.1 * 0.5 ** np.arange(5), 1e-5)
+    assert {round(rates["critic"], 6) for rates in seen} == {0.02}
+
+
+def test_every_rate_falls_unless_it_is_said(clock):
+    model = tiny.compiled(tiny.model(0), keras.optimizers.SGD(0.04))
+    rates = [r["coarse"] for r in fit(model, clock)]
+    assert len(rates) == 5
+    np.testing.assert_allclose((rates[0], rates[-1]), (0.04, 0.0008), 1e-5)
