@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 import keras
+from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_wmgm.callbacks.stopping import TimeLimit
 
@@ -14,8 +15,9 @@ FLOOR = 0.02
 class DecayOverTime(keras.callbacks.Callback):
     """Let learning rates fall along a cosine until a `TimeLimit` is reached.
 
-    They are set as an epoch begins. Rates that have a schedule of their own
-    keep to it.
+    They are set as an epoch begins. A network's rate falls from the epoch on
+    in which it is trained first; one that has a schedule keeps to it. What is
+    left at the end is small: set the rates anew before another `fit`.
 
     Args:
         limit: The `TimeLimit` beside it.
@@ -38,25 +40,25 @@ class DecayOverTime(keras.callbacks.Callback):
         super().__init__()
         self.limit = limit
         self.roles = None if roles is None else set(roles)
-        self._rates = None
+        self._starts = {}
 
     def on_epoch_begin(self, epoch, logs=None):
-        optimizers = self._optimizers()
-        if self._rates is None:
-            self._rates = [float(o.learning_rate) for o in optimizers]
-        passed = min(1.0, self.limit.elapsed / self.limit.seconds)
-        share = FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * passed)) / 2
-        for optimizer, rate in zip(optimizers, self._rates, strict=True):
+        now, end = self.limit.elapsed, self.limit.seconds
+        for role, optimizer in self._decaying().items():
+            start = (now, float(optimizer.learning_rate))
+            began, rate = self._starts.setdefault(role, start)
+            passed = min(1.0, (now - began) / max(end - began, 1e-6))
+            share = FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * passed)) / 2
             optimizer.learning_rate = share * rate
 
-    def _optimizers(self):
-        """Return the optimizers whose rate is a number."""
+    def _decaying(self):
+        """Return the optimizers at work whose rate is a number, by role."""
         optimizer = self.model.optimizer
-        inner = getattr(optimizer, "by_role", {"": optimizer})
-        schedules = keras.optimizers.schedules.LearningRateSchedule
-        return [
-            o
-            for role, o in inner.items()
-            if (self.roles is None or role in self.roles)
-            and not isinstance(o._learning_rate, schedules)
-        ]
+        chosen = optimizer.active if self.roles is None else self.roles
+        return {
+            role: optimizer.by_role[role]
+            for role in optimizer.active & chosen
+            if not isinstance(
+                optimizer.by_role[role]._learning_rate, LearningRateSchedule
+            )
+        }

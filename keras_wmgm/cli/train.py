@@ -26,7 +26,7 @@ from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
 from keras_wmgm.recipes import endless_roles
-from keras_wmgm.recipes import renew_schedules
+from keras_wmgm.recipes import renew_rates
 from keras_wmgm.recipes import start_run
 from keras_wmgm.recipes import train as train_stages
 from keras_wmgm.recipes import transfer
@@ -47,7 +47,12 @@ MINUTES = click.FloatRange(min=0, min_open=True)
     help="Start from a preset's weights, and its networks; with a --recipe, "
     "from those of its factors that are the same for a band of that size.",
 )
-@click.option("--minutes", type=MINUTES, help="Stop after so long.")
+@click.option(
+    "--minutes",
+    type=MINUTES,
+    help="Stop after so long; learning rates fall until then, from their "
+    "whole height when a run goes on.",
+)
 @click.option(
     "--epochs",
     type=COUNT,
@@ -157,7 +162,7 @@ def _model(plan, num_images):
     """Make the compiled model: anew, from a preset or as a run left it."""
     if (plan.folder / RUN_FILE).exists():
         model = load_run(plan.folder)
-        renew_schedules(plan.recipe, model, num_images)
+        renew_rates(plan.recipe, model, num_images)
         return model
     model = _started(plan)
     model.compile(build_optimizers(plan.recipe, model, num_images))
@@ -169,7 +174,7 @@ def _started(plan):
     if not plan.facts.get("init_from"):
         return build_model(plan.recipe)
     preset = from_preset(plan.facts["init_from"])
-    if plan.facts["tuned"]:
+    if plan.facts.get("tuned", True):
         preset.compile()  # makes the critics, which have an optimizer too
         return preset
     model = build_model(plan.recipe)

@@ -1,14 +1,11 @@
 """An array of images as batches whose order can be repeated."""
 
-import copy
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_wmgm.utils.checks import check_count
-from keras_wmgm.utils.images import block_means
-from keras_wmgm.utils.images import pixel_batches
 
 
 class ImageBatches(keras.utils.PyDataset):
@@ -85,21 +82,3 @@ class ImageBatches(keras.utils.PyDataset):
         batch = np.asarray(self.images[ascending])[places]
         mirrored = self.mirrored[start : start + len(chosen), None, None, None]
         return np.where(mirrored, batch[:, :, ::-1], batch)
-
-    def reduced(self, factor: int) -> "ImageBatches":
-        """Return the same batches of images reduced by block means.
-
-        They are float32 in [-1, 1], and in memory; a memory map is left as it
-        is.
-
-        Args:
-            factor: By how much height and width are divided.
-        """
-        if factor == 1 or isinstance(self.images, np.memmap):
-            return self
-        small = copy.copy(self)
-        parts = pixel_batches(self.images)
-        small.images = np.concatenate(
-            [block_means(part, factor) for part in parts]
-        )
-        return small

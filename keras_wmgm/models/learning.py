@@ -36,10 +36,11 @@ class Learning:
             name: keras.metrics.Mean(name) for name in self._measure_names()
         }
         self.epochs_trained = 0
-        # The averages of the weights, and the roles that are trained.
-        # The functions that Keras compiled, by the roles they train.
+        # The averages of the weights, the roles that are trained, the
+        # functions that Keras compiled by the roles they train, and what
+        # else `compile` was told.
         self._training = Untracked(
-            averages=Averages([]), active=(), functions={}
+            averages=Averages([]), active=(), functions={}, arguments={}
         )
 
     def compile(
@@ -89,9 +90,7 @@ class Learning:
         }
         made = RoleOptimizer(by_role, self.networks)
         super().compile(optimizer=made, **arguments)
-        self._compile_config = keras.saving.serialize_keras_object(
-            {"optimizer": optimizer, **arguments}
-        )
+        self._training.arguments = arguments
         self.optimizer.build(self.trainable_variables)
         self._training.averages = Averages(by_role.values())
         self._training.active = tuple(self.networks)
@@ -111,7 +110,13 @@ class Learning:
             )
 
     def get_compile_config(self) -> dict | None:
-        return self._compile_config if self.compiled else None
+        if not self.compiled:
+            return None
+        # As they are by now: rates may have changed since `compile`.
+        optimizer = self.optimizer.by_role
+        return keras.saving.serialize_keras_object(
+            {"optimizer": optimizer, **self._training.arguments}
+        )
 
     def compile_from_config(self, config: dict) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -129,6 +134,7 @@ class Learning:
         Each network gets its gradient from its own term alone, so the sum has
         no meaning of its own: watch the terms.
         """
+        self.pyramid.check_images(x.shape)
         bands = self(x) if y_pred is None else y_pred
         seed = self.train_seed if training else self.test_seed
         total = 0.0
@@ -144,15 +150,6 @@ class Learning:
             for name in self.factors
             if active.intersection(self._roles_of(name))
         ]
-
-    def _first_level(self):
-        """Return the finest level that is learned from, 1 before `compile`."""
-        levels = [
-            k or self.num_levels
-            for name in self._active_factors()
-            for k in self._levels_of(name)
-        ]
-        return max(1, min(levels, default=1))
 
     def _factor_loss(self, name, bands, seed, training):
         """Return the sum of one factor's losses over its levels."""
@@ -267,12 +264,11 @@ class Learning:
         if is_array(x):
             shuffle = kwargs.pop("shuffle", True)
             x = ImageBatches(x, batch_size, shuffle, seed=self.seed)
+        if isinstance(x, ImageBatches):
+            kwargs["shuffle"] = False  # Keras's has no seed
         callbacks = _as_list(kwargs.pop("callbacks", None))
         self.use_average(False)
         self._activate(active)
-        if isinstance(x, ImageBatches):
-            kwargs["shuffle"] = False  # Keras's has no seed
-            x = x.reduced(2 ** (self._first_level() - 1))
         try:
             history = super().fit(
                 x, callbacks=[EpochCounter(x), *callbacks], **kwargs

@@ -185,8 +185,7 @@ class MultiscaleModel(Learning, Generation, Upscaling, Sharing, keras.Model):
         self.pyramid.adapt(data, batch_size)
 
     def call(self, images: Tensor):
-        # In `fit`, the bands that are learned from.
-        return self.pyramid.analyze(as_pixels(images), self._first_level())
+        return self.pyramid(as_pixels(images))
 
     # Configuration
 

@@ -149,40 +149,26 @@ class WaveletPyramid(keras.layers.Layer):
                 f"Received: shape={tuple(shape)}"
             )
 
-    def _raw_bands(self, images, first=1):
-        """Return the bands as they are before whitening, by name."""
-        low, bands = self._low(images, first - 1), {}
+    def _raw_bands(self, images):
+        """Return every band as it is before whitening, by name."""
+        low, bands = images, {}
         if not self.num_levels:
             bands["low_0"] = low
-        for k in range(first, self.num_levels + 1):
+        for k in range(1, self.num_levels + 1):
             low, detail = self.dwt(low)
             bands[f"low_{k}"], bands[f"detail_{k}"] = low, detail
         return bands
-
-    def _low(self, images, k):
-        """Return `x_L^k` of images, or of thumbnails of level k or finer."""
-        height, width, channels = self.image_shape
-        for level in range(k + 1):
-            thumbnail = (height >> level, width >> level, channels)
-            if tuple(images.shape[1:]) == thumbnail:
-                rest = 2 ** (k - level)
-                if rest > 1:
-                    images = ops.average_pool(images, rest)
-                return images * 2**k
-        return self.check_images(images.shape)
 
     def call(self, images: Tensor):
         return self.analyze(images)
 
     def analyze(
-        self, images: Tensor, first: int = 1
+        self, images: Tensor
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Decompose images into whitened bands.
 
         Args:
-            images: `(batch, height, width, channels)` in [-1, 1]; or their
-                thumbnails, of a level that is finer than `first`.
-            first: The finest level that is wanted; finer ones are `None`.
+            images: `(batch, height, width, channels)` in [-1, 1].
 
         Returns:
             A tuple `(coarse, details, conditions)`: the whitened `x_L^S`;
@@ -192,13 +178,13 @@ class WaveletPyramid(keras.layers.Layer):
         images = ops.cast(images, "float32")
         bands = {
             band: self._whiten(values, band)
-            for band, values in self._raw_bands(images, first).items()
+            for band, values in self._raw_bands(images).items()
         }
         levels = range(1, self.num_levels + 1)
         return (
             bands[f"low_{self.num_levels}"],
-            [bands.get(f"detail_{k}") for k in levels],
-            [bands.get(f"low_{k}") for k in levels],
+            [bands[f"detail_{k}"] for k in levels],
+            [bands[f"low_{k}"] for k in levels],
         )
 
     def synthesize(self, coarse: Tensor, details: list[Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 from keras_wmgm.recipes.build import build_model as build_model
 from keras_wmgm.recipes.build import build_optimizers as build_optimizers
 from keras_wmgm.recipes.build import endless_roles as endless_roles
-from keras_wmgm.recipes.build import renew_schedules as renew_schedules
+from keras_wmgm.recipes.build import renew_rates as renew_rates
 from keras_wmgm.recipes.build import tuning_optimizers as tuning_optimizers
 from keras_wmgm.recipes.recipe import Recipe as Recipe
 from keras_wmgm.recipes.recipe import Stage as Stage

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_wmgm import models
 from keras_wmgm.factors.adversarial_factor import AdversarialFactor
@@ -140,9 +141,7 @@ def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
     return tables
 
 
-def renew_schedules(
-    recipe: Recipe, model: keras.Model, num_images: int
-) -> None:
+def renew_rates(recipe: Recipe, model: keras.Model, num_images: int) -> None:
     """Let the learning rates of a compiled model be as a recipe says now.
 
     Args:
@@ -153,7 +152,7 @@ def renew_schedules(
     wanted = build_optimizers(recipe, model, num_images)
     for role, optimizer in model.optimizer.by_role.items():
         rate = wanted[role]._learning_rate
-        if not isinstance(rate, keras.optimizers.schedules.CosineDecay):
+        if not isinstance(rate, LearningRateSchedule):
             rate = float(wanted[role].learning_rate)
         optimizer.learning_rate = rate
 

@@ -11,7 +11,7 @@ from keras_wmgm.recipes.recipe import Recipe
 def shared_bands(source: keras.Model, model: keras.Model) -> dict[str, str]:
     """Return which factor of another model each factor can start from.
 
-    Bands of one size are alike, be they of large images or of small ones; a
+    Bands of one height are alike, be they of large images or of small ones; a
     factor fits where its network has the same weights. One that all levels
     share fits models of the same size and levels only.
 
@@ -90,7 +90,7 @@ def check_starts(recipe: Recipe, model: keras.Model) -> None:
 
 
 def _by_band(model):
-    """Return the names of factors by band: kind and height in pixels."""
+    """Return the names of factors by band: kind, and height in pixels."""
     height, count = model.image_shape[0], model.num_levels
     bands = {("coarse", height >> count): "coarse"}
     if model.shares_details:

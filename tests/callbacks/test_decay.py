@@ -57,3 +57,20 @@ def test_every_rate_falls_unless_it_is_said(clock):
     rates = [r["coarse"] for r in fit(model, clock)]
     assert len(rates) == 5
     np.testing.assert_allclose((rates[0], rates[-1]), (0.04, 0.0008), 1e-5)
+
+
+def test_a_rate_falls_from_when_its_network_is_trained(clock):
+    model = tiny.compiled(tiny.model(), keras.optimizers.SGD(0.04))
+    limit = TimeLimit(minutes=1)
+    rates = Rates(clock)
+    callbacks = [limit, DecayOverTime(limit), rates]
+    kwargs = {"batch_size": 16, "verbose": 0, "callbacks": callbacks}
+    model.fit(tiny.PIXELS, epochs=2, factors="coarse", **kwargs)
+    model.fit(tiny.PIXELS, epochs=9, factors="detail", **kwargs)
+    expected = 0.51 + 0.49 * np.cos(np.pi * np.array([0, 0.25]))
+    coarse = [r["coarse"] for r in rates.seen]
+    np.testing.assert_allclose(coarse[:2], 0.04 * expected, 1e-5)
+    assert set(coarse[2:]) == {coarse[1]}
+    expected = 0.51 + 0.49 * np.cos(np.pi * np.array([0, 0, 0, 0.5, 1]))
+    detail = [r["detail"] for r in rates.seen]
+    np.testing.assert_allclose(detail, 0.04 * expected, 1e-5)

@@ -15,6 +15,7 @@ import pytest
 
 import keras_wmgm
 from keras_wmgm import recipes
+from keras_wmgm.callbacks import DecayOverTime
 from keras_wmgm.callbacks import load_run
 from keras_wmgm.cli import plan as plans
 from keras_wmgm.cli import train as command
@@ -212,7 +213,11 @@ def test_more_epochs_follow_where_the_data_are_now(unbroken, tmp_path, photos):
     assert load_run(folder).epochs_trained == EPOCHS + 1
 
 
-def test_a_run_stops_after_some_minutes(start, tmp_path, recipe, photos):
+def test_a_run_stops_after_some_minutes(tmp_path, photos, monkeypatch):
+    seen, train = [], command.train_stages
+    monkeypatch.setattr(
+        command, "train_stages", lambda *a: seen.extend(a[-1]) or train(*a)
+    )
     endless = tmp_path / "endless.toml"
     endless.write_text(RECIPE.replace("epochs = 2", ""))
     folder = tmp_path / "run"
@@ -223,6 +228,9 @@ def test_a_run_stops_after_some_minutes(start, tmp_path, recipe, photos):
     assert done >= 1
     ok("train", "--resume", folder, "--minutes", 1 / 600)
     assert load_run(folder).epochs_trained > done
+    decays = [c for c in seen if isinstance(c, DecayOverTime)]
+    assert [c.roles for c in decays] == [{"coarse", "detail", "critic"}] * 2
+    assert all(c.limit in seen for c in decays)
 
 
 def test_training_that_fails_leaves_no_run_of_it(start, tmp_path, recipe):

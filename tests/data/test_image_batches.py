@@ -79,20 +79,6 @@ def test_no_image_is_mirrored_unless_asked():
     np.testing.assert_array_equal(batches[0], IMAGES)
 
 
-def test_reduced_batches_are_the_same_in_small():
-    pixels = np.rint((IMAGES + 1) * 127.5).astype("uint8")
-    batches = ImageBatches(pixels, 4, flip=True, seed=3)
-    small = batches.reduced(2)
-    for number in range(2):
-        batches.set_epoch(number)
-        small.set_epoch(number)
-        for large, found in zip(epoch(batches), epoch(small), strict=True):
-            blocks = large.reshape(len(large), 2, 2, 3, 2, 2) / 127.5 - 1
-            means = blocks.mean(axis=(2, 4))
-            np.testing.assert_allclose(found, means, 0, 1e-6)
-    assert batches.reduced(1) is batches and batches.images is pixels
-
-
 def test_a_file_may_stand_for_an_array(tmp_path):
     np.save(tmp_path / "images.npy", IMAGES)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")

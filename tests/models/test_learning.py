@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_wmgm.data import ImageBatches
 from keras_wmgm.layers import ResidualBlock
 from tests.models import tiny
 from tests.models.test_gradients import gradients
@@ -192,25 +191,6 @@ def test_a_factor_is_trained_alone_as_it_would_be_by_itself():
         np.testing.assert_allclose(a, e, 1e-5, 1e-6)
 
 
-def test_images_reduced_beforehand_teach_the_same(tmp_path):
-    """Those in memory are; a memory map is reduced in every step."""
-    np.save(tmp_path / "images.npy", tiny.PIXELS)
-    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    models = [tiny.mixed() for _ in range(2)]
-    for m in models:
-        m.adapt(tiny.PIXELS)
-        for role, network in m.networks.items():
-            network.set_weights(models[0].networks[role].get_weights())
-    before = tiny.weights(models[0])
-    for m, images in zip(models, (tiny.PIXELS, mapped), strict=True):
-        tiny.compiled(m, keras.optimizers.SGD(0.1))
-        batches = ImageBatches(images, 8, flip=True, seed=1)
-        m.fit(batches, factors=("coarse", "detail_2"), epochs=2, verbose=0)
-    found, expected = map(tiny.weights, models)
-    assert tiny.moved(found, before) == {"coarse", "detail_2"}
-    tiny.assert_equal(found, expected, 1e-5)
-
-
 def test_detail_stands_for_the_details_of_all_levels():
     model = tiny.mixed()
     tiny.compiled(model, "sgd")
@@ -283,6 +263,23 @@ def test_history_names_every_loss_and_the_ratio_of_every_level():
         assert len(values) == 2 and np.isfinite(values).all(), name
     terms = [history[name] for name in named if name.endswith("_loss")]
     np.testing.assert_allclose(history["loss"], np.sum(terms, axis=0), 1e-4)
+
+
+def test_a_rate_that_was_changed_is_saved_with_the_rest(tmp_path):
+    """Else the file's variables would not fit, and all moments be lost."""
+    model = tiny.compiled(tiny.model(0), keras.optimizers.Adam(0.01))
+    fit(model)
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 100)
+    model.optimizer.by_role["coarse"].learning_rate = schedule
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    twin = keras.saving.load_model(tmp_path / "model.keras")
+    tiny.assert_equal(tiny.moments(twin), tiny.moments(model))
+    rates = [
+        float(m.optimizer.by_role["coarse"].learning_rate)
+        for m in (model, twin)
+    ]
+    assert rates[0] == rates[1] < 0.01
 
 
 def test_evaluating_twice_gives_the_same_and_leaves_training_alone():

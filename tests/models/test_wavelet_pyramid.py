@@ -186,25 +186,6 @@ def test_thumbnail_is_the_image_reduced_by_block_means(k):
     np.testing.assert_allclose(to_numpy(back), to_numpy(condition), 0, 1e-4)
 
 
-@pytest.mark.parametrize("images", [IMAGES, block_means(IMAGES, 2)])
-def test_finer_levels_can_be_left_out(images):
-    pyramid = adapted()
-    coarse, details, conditions = pyramid.analyze(images, first=2)
-    assert details[0] is conditions[0] is None
-    expected = pyramid.analyze(IMAGES)
-    for found, same in (
-        (coarse, expected[0]),
-        (details[1], expected[1][1]),
-        (conditions[1], expected[2][1]),
-    ):
-        np.testing.assert_allclose(to_numpy(found), to_numpy(same), 0, 1e-5)
-
-
-def test_a_thumbnail_has_no_details_of_its_own_level():
-    with pytest.raises(ValueError, match=r"must be of shape.*\(10, 4, 6, 3\)"):
-        adapted().analyze(block_means(IMAGES, 2))
-
-
 def test_reconstruct_goes_one_level_up():
     pyramid = adapted()
     _, details, conditions = pyramid.analyze(IMAGES)

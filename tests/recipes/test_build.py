@@ -196,7 +196,7 @@ def test_a_run_that_goes_on_begins_with_the_whole_rate(model):
     model.compile(recipes.build_optimizers(made, model, 40))
     optimizer = model.optimizer.by_role["coarse"]
     optimizer.learning_rate = 0.003  # what a clock has left of it
-    recipes.renew_schedules(made, model, 40)
+    recipes.renew_rates(made, model, 40)
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
 
 
