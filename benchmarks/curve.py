@@ -3,7 +3,8 @@
     python -m benchmarks.curve run/history.jsonl
 
 For every network its minutes, and its loss after parts of its epochs, each
-figure the mean of the last twentieth until there.
+figure the median of the last twentieth until there: one wild epoch is no part
+of the curve.
 """
 
 import argparse
@@ -44,7 +45,7 @@ def _after_parts(losses):
     window = -(-len(losses) // 20)
     for part in PARTS:
         end = max(1, round(part * len(losses)))
-        yield np.mean(losses[max(0, end - window) : end])
+        yield np.median(losses[max(0, end - window) : end])
 
 
 def main(argv=None):
