@@ -55,19 +55,6 @@ def as_pixels(images: Tensor) -> Tensor:
     return ops.cast(images, "float32")
 
 
-def block_means(images: np.ndarray, size: int) -> np.ndarray:
-    """Return the means of blocks of `size` by `size` pixels.
-
-    Args:
-        images: `(num_images, height, width, channels)`; `size` divides height
-            and width.
-        size: Height and width of a block.
-    """
-    count, height, width, channels = images.shape
-    blocks = (count, height // size, size, width // size, size, channels)
-    return images.reshape(blocks).mean(axis=(2, 4))
-
-
 def is_array(data: Any) -> bool:
     """Whether `data` is an array or a tensor, of any backend."""
     return hasattr(data, "shape") and hasattr(data, "dtype")
