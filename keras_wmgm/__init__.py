@@ -16,6 +16,7 @@ from keras_wmgm import layers as layers
 from keras_wmgm import metrics as metrics
 from keras_wmgm import models as models
 from keras_wmgm import networks as networks
+from keras_wmgm import optimizers as optimizers
 from keras_wmgm import presets as presets
 from keras_wmgm import recipes as recipes
 from keras_wmgm.models import HybridWMGM as HybridWMGM

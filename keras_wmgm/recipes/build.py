@@ -12,12 +12,14 @@ from keras_wmgm.factors.factor import Factor
 from keras_wmgm.networks.detail_critic import DetailCritic
 from keras_wmgm.networks.detail_unet import DetailUNet
 from keras_wmgm.networks.score_unet import ScoreUNet
+from keras_wmgm.optimizers.conv_muon import ConvMuon
 from keras_wmgm.recipes.recipe import Recipe
 from keras_wmgm.recipes.transfer import check_starts
 from keras_wmgm.utils.checks import check_choice
 
 KINDS = ("diffusion", "gan")
 DECAYS = (None, "cosine")
+OWN_OPTIMIZERS = {"ConvMuon": ConvMuon}
 EMA = {"use_ema": True, "ema_momentum": 0.999}
 ADAM = {"class": "Adam", "global_clipnorm": 1.0, "decay": "cosine"}
 DEFAULTS = {
@@ -210,7 +212,10 @@ def _optimizer(settings, steps):
             settings.get("learning_rate", 1e-3), warmup, steps
         )
     try:
-        return keras.optimizers.get({"class_name": name, "config": settings})
+        with keras.saving.custom_object_scope(OWN_OPTIMIZERS):
+            return keras.optimizers.get(
+                {"class_name": name, "config": settings}
+            )
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"No optimizer can be made of this: {error}. "

@@ -8,6 +8,7 @@ from keras_wmgm import WMGM
 from keras_wmgm import HybridWMGM
 from keras_wmgm import MultiscaleModel
 from keras_wmgm import recipes
+from keras_wmgm.optimizers import ConvMuon
 from tests.models import tiny
 
 SCORE = {"network": {"filters": [4]}}
@@ -145,12 +146,15 @@ def test_a_role_comes_before_its_kind(model):
         model,
         detail={"class": "SGD", "learning_rate": 0.5},
         detail_2={"class": "AdamW", "learning_rate": 0.25},
+        critic={"class": "ConvMuon", "learning_rate": 0.125},
     )
     assert isinstance(made["detail_1"], keras.optimizers.SGD)
     assert isinstance(made["detail_2"], keras.optimizers.AdamW)
     assert rate(made["detail_1"], 0) == 0.5
     assert rate(made["detail_2"], 0) == 0.25
     assert isinstance(made["coarse"], keras.optimizers.Adam)
+    assert isinstance(made["critic_1"], ConvMuon)
+    assert rate(made["critic_1"], 0) == 0.125
 
 
 def test_rates_decay_over_the_stages_of_their_role(model):
