@@ -4,8 +4,15 @@
         --factor detail_1 --minutes 5 --data celeba64.zip \
         --features squeezenet_v1.1_imagenet_notop.npz
 
-Copy the recipe, change one thing, and give both the same minutes; they begin
-after compilation, and the learning rate falls to nothing over them. A detail
+Change one thing, and give both the same minutes; they begin after compilation,
+and the learning rate falls to nothing over them.
+
+    --set condition_noise=0.3 --set network.filters=[64,128]
+    --set optimizer.class='"ConvMuon"' --set optimizer.learning_rate=4e-3
+    --set kind='"gan"'
+
+changes the factor's table in the recipe, and that of its optimizer; of another
+kind than it was, it has what is set and no more. A detail
 factor draws upon the photographs' own coarse bands, so no other factor has a
 part in it. `held-out loss` compares diffusion with diffusion only; `FD` is of
 2,000 images of the size that the level's details complete, to all training
@@ -15,6 +22,7 @@ photographs at that size; `std ratio` and `r` are those of `benchmarks.scales`.
 import argparse
 import math
 import time
+import tomllib
 
 import keras
 import numpy as np
@@ -31,6 +39,7 @@ from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
 from keras_wmgm.recipes import read_recipe
+from keras_wmgm.recipes.build import DEFAULTS
 from keras_wmgm.utils.images import to_uint8
 
 COMPILED = 3
@@ -59,6 +68,34 @@ class Clock(keras.callbacks.Callback):
         share *= min(1, self.steps / 200)
         for optimizer, rate in self.rates:
             optimizer.learning_rate = rate * share
+
+
+def changed(table, values):
+    """Return a table with values set; one of another kind begins anew."""
+    kinds = {t.get("kind", "diffusion") for t in ({**table, **values}, table)}
+    table = table if len(kinds) == 1 else {}
+    inner = {
+        name: changed(table.get(name, {}), value)
+        if isinstance(value, dict)
+        else value
+        for name, value in values.items()
+    }
+    return {**table, **inner}
+
+
+def change(recipe, factor, settings):
+    """Set parts of a factor's table, and of its optimizer's."""
+    values = {}
+    for setting in settings:
+        values = changed(values, tomllib.loads(setting))
+    optimizer, k = values.pop("optimizer", {}), int(factor.split("_")[1])
+    details = recipe.model["details"]
+    details[k - 1] = changed(details[k - 1], values)
+    if optimizer:
+        kind = details[k - 1].get("kind", "diffusion")
+        given = recipe.optimizers
+        table = given.get(factor, given.get("detail", DEFAULTS[kind]))
+        given[factor] = changed(table, optimizer)
 
 
 def train(recipe, factor, images, minutes):
@@ -120,6 +157,7 @@ def parse(argv):
     add("--minutes", type=float, default=5.0)
     add("--data", required=True, help="a zip file with train/ and test/")
     add("--features", required=True)
+    add("--set", action="append", default=[], help="KEY=VALUE, in TOML")
     add("--num-images", type=int, default=2000)
     add("--num-steps", type=int, default=8)
     return parser.parse_args(argv)
@@ -129,6 +167,7 @@ def main(argv=None):
     args = parse(argv)
     recipe, factor = read_recipe(args.recipe), args.factor
     k = int(factor.removeprefix("detail_"))
+    change(recipe, factor, args.set)
     keras.config.set_dtype_policy(recipe.precision)
     images, held_out = (
         keras_wmgm.data.load_images(
@@ -147,7 +186,8 @@ def main(argv=None):
         args.num_steps,
     )
     print(
-        f"{args.recipe}, {factor}, {args.minutes:g} minutes, "
+        f"{' '.join([args.recipe, *args.set])}, {factor}, "
+        f"{args.minutes:g} minutes, "
         f"{args.num_images} images, {args.num_steps} steps, {describe()}\n\n"
         "| steps | s per step | held-out loss | FD | std ratio | r |\n"
         "|---|---|---|---|---|---|\n"

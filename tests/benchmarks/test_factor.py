@@ -61,6 +61,36 @@ def test_the_row_of_a_factor(inputs, weights, capsys):
     assert len(ratios.split()) == 3 and 0 <= float(spread) < 3
 
 
+def test_settings_change_one_factor_and_its_optimizer(inputs):
+    recipe = factor.read_recipe(inputs[0])
+    settings = [
+        "network.filters=[8]",
+        "condition_noise=0.3",
+        "optimizer.learning_rate=4e-3",
+        'optimizer.class="ConvMuon"',
+    ]
+    factor.change(recipe, "detail_1", settings)
+    assert recipe.model["details"] == [
+        {
+            "network": {"filters": [8], "normalization": "none"},
+            "condition_noise": 0.3,
+        }
+    ]
+    assert recipe.model["coarse"] == {"network": {"filters": [4]}}
+    table = recipe.optimizers["detail_1"]
+    assert (table["class"], table["learning_rate"]) == ("ConvMuon", 4e-3)
+    assert table["use_ema"] and table["global_clipnorm"] == 1.0
+
+
+def test_a_factor_of_another_kind_begins_anew(inputs):
+    recipe = factor.read_recipe(inputs[0])
+    settings = ['kind="gan"', "mse_weight=0.05", "generator.filters=[4]"]
+    factor.change(recipe, "detail_1", settings)
+    assert recipe.model["details"] == [
+        {"kind": "gan", "mse_weight": 0.05, "generator": {"filters": [4]}}
+    ]
+
+
 def test_true_details_complete_the_photographs():
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3))
     images = images.astype("uint8")
