@@ -8,11 +8,10 @@ import keras_wmgm
 ZOO = Path(keras_wmgm.__file__).parents[1] / "zoo"
 RECIPES = {p.parent.name: p for p in sorted(ZOO.glob("*/recipe.toml"))}
 DIFFUSION = 991_455 + 930_869 + 2 * 997_941  # 8x8; details of 32x32, 16x16, 8x8
-SMALL_128 = DIFFUSION + 930_869
 HYBRID_128 = 991_455 + 2 * 930_869 + 2 * 3_047_213
 PARAMETERS = {
     "clothing_64": DIFFUSION,
-    "clothing_128": SMALL_128,
+    "clothing_128": HYBRID_128,
     "afhq_cat_128": HYBRID_128,
     "afhq_dog_128": HYBRID_128,
     "faces_utk_128": HYBRID_128,
