@@ -7,16 +7,19 @@
 Change one thing, and give both the same minutes; they begin after compilation,
 and the learning rate falls to nothing over them.
 
-    --set condition_noise=0.3 --set network.filters=[64,128]
-    --set optimizer.class='"ConvMuon"' --set optimizer.learning_rate=4e-3
-    --set kind='"gan"'
+    --set condition_noise=0.3 --set "network.filters=[64,128]"
+    --set 'optimizer.class="ConvMuon"' --set optimizer.learning_rate=4e-3
+    --set 'kind="gan"' --set mse_weight=0.05
 
-changes the factor's table in the recipe, and that of its optimizer; of another
-kind than it was, it has what is set and no more. A detail
-factor draws upon the photographs' own coarse bands, so no other factor has a
-part in it. `held-out loss` compares diffusion with diffusion only; `FD` is of
-2,000 images of the size that the level's details complete, to all training
-photographs at that size; `std ratio` and `r` are those of `benchmarks.scales`.
+change the factor's table in the recipe, or that of its optimizer. A factor of
+another kind than before has what is set and no more, and so has an optimizer of
+another class, besides how it averages, clips and decays.
+
+A detail factor draws upon the photographs' own coarse bands, so no other factor
+has a part in it. `held-out loss` compares diffusion with diffusion only; `FD`
+is of 2,000 images of the size that the level's details complete, to all
+training photographs at that size; `std ratio` and `r` are those of
+`benchmarks.scales`.
 """
 
 import argparse
@@ -42,6 +45,8 @@ from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes.build import DEFAULTS
 from keras_wmgm.utils.images import to_uint8
 
+SHARED = ("use_ema", "ema_momentum", "global_clipnorm", "decay", "warmup_steps")
+"""What an optimizer has of the one that it takes the place of."""
 COMPILED = 3
 """Steps after which everything has been compiled."""
 
@@ -70,12 +75,10 @@ class Clock(keras.callbacks.Callback):
             optimizer.learning_rate = rate * share
 
 
-def changed(table, values):
-    """Return a table with values set; one of another kind begins anew."""
-    kinds = {t.get("kind", "diffusion") for t in ({**table, **values}, table)}
-    table = table if len(kinds) == 1 else {}
+def merged(table, values):
+    """Return a table with values set, tables within it alike."""
     inner = {
-        name: changed(table.get(name, {}), value)
+        name: merged(table.get(name, {}), value)
         if isinstance(value, dict)
         else value
         for name, value in values.items()
@@ -85,17 +88,42 @@ def changed(table, values):
 
 def change(recipe, factor, settings):
     """Set parts of a factor's table, and of its optimizer's."""
-    values = {}
+    if not settings:
+        return
+    values, details = {}, recipe.model.get("details")
+    if not isinstance(details, list):
+        raise ValueError(
+            "`--set` changes one of a recipe's [[model.details]]. "
+            f"Received: a recipe with details={details}"
+        )
     for setting in settings:
-        values = changed(values, tomllib.loads(setting))
-    optimizer, k = values.pop("optimizer", {}), int(factor.split("_")[1])
-    details = recipe.model["details"]
-    details[k - 1] = changed(details[k - 1], values)
-    if optimizer:
-        kind = details[k - 1].get("kind", "diffusion")
-        given = recipe.optimizers
-        table = given.get(factor, given.get("detail", DEFAULTS[kind]))
-        given[factor] = changed(table, optimizer)
+        values = merged(values, tomllib.loads(setting))
+    optimizer, k = values.pop("optimizer", {}), level(factor)
+    details[k - 1] = _of_kind(details[k - 1], values)
+    default = DEFAULTS[details[k - 1].get("kind", "diffusion")]
+    given = recipe.optimizers.get(factor, recipe.optimizers.get("detail"))
+    if "kind" in values or given is None:
+        given = default
+    recipe.optimizers[factor] = _of_class(given, optimizer)
+
+
+def _of_kind(table, values):
+    new = merged(table, values)
+    same = new.get("kind", "diffusion") == table.get("kind", "diffusion")
+    return new if same else values
+
+
+def _of_class(table, values):
+    new = merged(table, values)
+    if new.get("class") == table.get("class"):
+        return new
+    shared = {n: v for n, v in table.items() if n in SHARED}
+    return {**shared, **values}
+
+
+def level(factor):
+    """Return the k of `"detail_k"`."""
+    return int(factor.removeprefix("detail_"))
 
 
 def train(recipe, factor, images, minutes):
@@ -166,7 +194,7 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     recipe, factor = read_recipe(args.recipe), args.factor
-    k = int(factor.removeprefix("detail_"))
+    k = level(factor)
     change(recipe, factor, args.set)
     keras.config.set_dtype_policy(recipe.precision)
     images, held_out = (

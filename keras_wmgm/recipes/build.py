@@ -90,12 +90,15 @@ def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:
     return _call(where, AdversarialFactor, **values)
 
 
+def _with_none(values):
+    """Return a table's values; TOML has no null."""
+    return {k: None if v == "none" else v for k, v in values.items()}
+
+
 def _call(where, function, *args, **kwargs):
     """Call a class with a file's arguments; an unknown one is an error."""
-    # TOML has no null.
-    kwargs = {k: None if v == "none" else v for k, v in kwargs.items()}
     try:
-        return function(*args, **kwargs)
+        return function(*args, **_with_none(kwargs))
     except TypeError as error:
         raise ValueError(
             f"[{where}] does not fit `{function.__name__}`: {error}"
@@ -207,13 +210,10 @@ def _optimizer(settings, steps):
     name = settings.pop("class", "Adam")
     decay = check_choice("decay", settings.pop("decay", None), DECAYS)
     warmup = settings.pop("warmup_steps", 0)
-    if decay == "cosine" and steps:
-        settings["learning_rate"] = _cosine(
-            settings.get("learning_rate", 1e-3), warmup, steps
-        )
+    settings = _with_none(settings)
     try:
         with keras.saving.custom_object_scope(OWN_OPTIMIZERS):
-            return keras.optimizers.get(
+            made = keras.optimizers.get(
                 {"class_name": name, "config": settings}
             )
     except (TypeError, ValueError) as error:
@@ -221,6 +221,10 @@ def _optimizer(settings, steps):
             f"No optimizer can be made of this: {error}. "
             f"Received: class={name!r}, {settings}"
         ) from error
+    if decay == "cosine" and steps:
+        rate = float(made.learning_rate)
+        made.learning_rate = _cosine(rate, warmup, steps)
+    return made
 
 
 def _cosine(rate, warmup, steps):

@@ -7,6 +7,7 @@ import pytest
 import keras_wmgm
 from benchmarks import factor
 from benchmarks.scales import whitened
+from keras_wmgm.recipes.build import DEFAULTS
 from tests.cli.command import photographs
 
 RECIPE = """
@@ -82,13 +83,38 @@ def test_settings_change_one_factor_and_its_optimizer(inputs):
     assert table["use_ema"] and table["global_clipnorm"] == 1.0
 
 
-def test_a_factor_of_another_kind_begins_anew(inputs):
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_factor_of_another_kind_begins_anew(inputs, order):
     recipe = factor.read_recipe(inputs[0])
+    recipe.optimizers["detail"] = {"class": "ConvMuon", "use_ema": True}
     settings = ['kind="gan"', "mse_weight=0.05", "generator.filters=[4]"]
-    factor.change(recipe, "detail_1", settings)
+    factor.change(recipe, "detail_1", settings[::order])
     assert recipe.model["details"] == [
         {"kind": "gan", "mse_weight": 0.05, "generator": {"filters": [4]}}
     ]
+    assert recipe.optimizers["detail_1"] == DEFAULTS["gan"]
+
+
+def test_an_optimizer_of_another_class_begins_anew(inputs):
+    recipe = factor.read_recipe(inputs[0])
+    recipe.optimizers["detail"] = {
+        "class": "SGD",
+        "momentum": 0.5,
+        "decay": "cosine",
+    }
+    factor.change(recipe, "detail_1", ['optimizer.class="ConvMuon"'])
+    assert recipe.optimizers["detail_1"] == {
+        "class": "ConvMuon",
+        "decay": "cosine",
+    }
+
+
+def test_details_that_are_shared_are_not_changed(inputs):
+    recipe = factor.read_recipe(inputs[0])
+    recipe.model["details"] = {}
+    factor.change(recipe, "detail_1", [])
+    with pytest.raises(ValueError, match="one of a recipe's.*Received: "):
+        factor.change(recipe, "detail_1", ["condition_noise=0.3"])
 
 
 def test_true_details_complete_the_photographs():

@@ -61,6 +61,31 @@ def test_the_rest_is_stepped_by_adam(name):
     np.testing.assert_allclose(mine[name], adam[name], rtol=1e-4, atol=1e-6)
 
 
+def test_a_step_in_bfloat16_is_nearly_the_same(mixed_bfloat16):
+    change = stepped(ConvMuon(RATE))["kernel"].reshape(-1, 32)
+    size = RATE * 0.2 * len(change) ** 0.5
+    gains = np.linalg.svd(change / size, compute_uv=False)
+    assert np.all((gains > 0.6) & (gains < 1.3))
+
+
+def test_small_gradients_have_steps_as_large(mixed_bfloat16):
+    variable = keras.Variable(np.zeros((3, 3, 16, 32), "float32"))
+    optimizer = ConvMuon(RATE)
+    optimizer.build([variable])
+    gradient = 1e-12 * values(1)["kernel"]
+    optimizer.apply([keras.ops.convert_to_tensor(gradient)])
+    step = keras.ops.convert_to_numpy(variable)
+    assert 0.1 < np.sqrt(np.mean(step**2)) / RATE < 0.3
+
+
+def test_layers_can_be_left_to_adam():
+    kernel = keras.Variable(np.zeros((3, 3, 16, 16)), name="embedding")
+    assert not ConvMuon()._should_use_adamw(kernel)
+    assert ConvMuon(exclude_embeddings=True)._should_use_adamw(kernel)
+    assert ConvMuon(exclude_layers=["bedd"])._should_use_adamw(kernel)
+    assert not ConvMuon(exclude_layers=["other"])._should_use_adamw(kernel)
+
+
 def test_weights_do_not_decay_unless_told_to():
     decayed = stepped(ConvMuon(RATE, weight_decay=0.5))["kernel"]
     plain = stepped(ConvMuon(RATE))["kernel"]

@@ -157,6 +157,13 @@ def test_a_role_comes_before_its_kind(model):
     assert rate(made["critic_1"], 0) == 0.125
 
 
+def test_a_rate_that_is_not_given_is_the_class_s_own(model):
+    table = {"class": "ConvMuon", "decay": "cosine", "rms_rate": "none"}
+    made = optimizers(model, ({"epochs": 10},), coarse=table)["coarse"]
+    assert rate(made, 0) == pytest.approx(4e-3)
+    assert made.rms_rate is None
+
+
 def test_rates_decay_over_the_stages_of_their_role(model):
     # Epochs of four steps: 40 + 60 for the coarse factor, 60 for the rest.
     stages = (

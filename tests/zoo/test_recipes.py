@@ -43,6 +43,7 @@ def test_stages_train_every_network_once(name):
 def test_parameters(name):
     recipe = keras_wmgm.recipes.read_recipe(RECIPES[name])
     model = keras_wmgm.recipes.build_model(recipe)
+    assert keras_wmgm.recipes.build_optimizers(recipe, model, 1000)
     draws = [factor.networks["draw"] for factor in model.factors.values()]
     counts = [math.prod(v.shape) for n in draws for v in n.trainable_variables]
     assert sum(counts) == PARAMETERS[name]
