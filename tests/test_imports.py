@@ -28,6 +28,7 @@ ABOVE = {
     "layers": TOP | {"networks", "factors", "presets", "data", "callbacks"},
     "diffusion": TOP | {"networks", "factors", "presets", "data", "callbacks"},
     "metrics": TOP | {"networks", "factors", "presets", "data", "callbacks"},
+    "optimizers": TOP | {"networks", "factors", "presets", "data", "callbacks"},
     "networks": TOP | {"factors", "presets", "data", "callbacks"},
     "factors": TOP | {"networks", "presets", "data", "callbacks"},
     "presets": TOP | {"networks", "factors", "data", "callbacks"},
