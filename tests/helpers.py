@@ -22,9 +22,9 @@ def wave(shape, offset=0):
     return np.sin(0.1 * index**2).astype("float32").reshape(shape)
 
 
-def fill(layer):
+def fill(layer, offset=0):
     """Set every weight by a closed form, of about unit gain. Return `layer`."""
-    for number, weight in enumerate(layer.weights):
+    for number, weight in enumerate(layer.weights, start=offset):
         values = wave(tuple(weight.shape), number)
         if len(weight.shape) < 2:
             around_one = weight.name in ("gamma", "moving_variance")

@@ -24,6 +24,8 @@ from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.serialization import register
 
 LOG_SNR_LIMIT = 20.0
+GUIDE_SHARE = 8
+"""A guide learns from every eighth image of a batch."""
 
 
 @register
@@ -34,6 +36,12 @@ class DiffusionFactor(Factor):
     the log-SNR of a training step is normal, spread evenly over the batch.
     Whitened bands have unit standard deviation, which is what the process
     assumes.
+
+    A guide is a network that has learned the same, and worse: smaller, and
+    from an eighth of the images. What the network says beyond its guide,
+    `v - v_guide`, points away from the faults that they share, and is followed
+    `guidance` times as far (autoguidance). That costs what the guide costs,
+    and makes up for much training.
 
     Args:
         network: A model with the inputs `"x"` and `"log_snr"`, and
@@ -47,6 +55,12 @@ class DiffusionFactor(Factor):
         t_min: Where a `"log_snr"` or `"karras"` grid ends, before the last
             step to 0.
         condition_noise: See `Factor`.
+        guide: A smaller network of the same inputs and outputs, or `None`.
+            It is trained with the factor, from every eighth image of a batch;
+            trained alone, by its role `"guide"`, from all.
+        guidance: How far to follow the network instead of its guide; 1 for
+            the network itself. The larger the band, the less: details come
+            out too strong where it is too much.
         **kwargs: Keras's layer arguments (`name`, `trainable`).
 
     Example:
@@ -66,7 +80,9 @@ class DiffusionFactor(Factor):
         ([arXiv:2411.09356](https://arxiv.org/abs/2411.09356)); Karras et al.,
         "Elucidating the Design Space of Diffusion-Based Generative Models",
         Table 1, for the law of the noise levels
-        ([arXiv:2206.00364](https://arxiv.org/abs/2206.00364)).
+        ([arXiv:2206.00364](https://arxiv.org/abs/2206.00364)); Karras et al.,
+        "Guiding a Diffusion Model with a Bad Version of Itself", Eq. 3 and 4
+        ([arXiv:2406.02507](https://arxiv.org/abs/2406.02507)).
     """
 
     is_diffusion = True
@@ -80,10 +96,16 @@ class DiffusionFactor(Factor):
         t_max: float = T_MAX,
         t_min: float = T_MIN,
         condition_noise: float = 0.0,
+        guide: keras.Model | None = None,
+        guidance: float = 1.0,
         **kwargs,
     ):
         super().__init__(condition_noise, **kwargs)
         self.network = check_network("network", network, {"x", "log_snr"})
+        self.guide = guide
+        if guide is not None:
+            check_network("guide", guide, {"x", "log_snr"})
+        self.guidance = check_number("guidance", guidance, low=0)
         self.log_snr_mean = check_number("log_snr_mean", log_snr_mean)
         self.log_snr_std = check_number(
             "log_snr_std", log_snr_std, low=0, above=True
@@ -95,11 +117,18 @@ class DiffusionFactor(Factor):
 
     @property
     def networks(self) -> dict[str, keras.Model]:
-        return {"draw": self.network}
+        if self.guide is None:
+            return {"draw": self.network}
+        return {"draw": self.network, "guide": self.guide}
+
+    @property
+    def drawing(self) -> tuple[keras.Model, ...]:
+        return tuple(self.networks.values())
 
     def check_band(self, channels: int, condition: int, k: int) -> None:
         super().check_band(channels, condition, k)
-        check_channels(self.network, "x", channels)
+        for network in self.drawing:
+            check_channels(network, "x", channels)
 
     def times(self, num_steps: int):
         """Return the grid of a sampler with this many network calls."""
@@ -119,11 +148,15 @@ class DiffusionFactor(Factor):
         condition = self.corrupt(condition, seed, training)
         log_snr = self._draw_log_snr(ops.shape(target)[0], seed)
         noise = keras.random.normal(ops.shape(target), seed=seed)
-        x_t = diffuse(target, noise, log_snr)
-        v = self._velocity(x_t, log_snr, condition, k, training)
-        loss = ops.mean((v - velocity(target, noise, log_snr)) ** 2)
-        guess = denoised(x_t, v, log_snr)
-        return FactorLoss({"draw": loss}, _calibration(target, guess))
+        batch, losses, ratio = (target, noise, log_snr, condition), {}, None
+        for role, network in self.networks.items():
+            if not self.learns(role):
+                continue
+            if losses:
+                batch = [x if x is None else x[::GUIDE_SHARE] for x in batch]
+            losses[role], calibration = _match(network, *batch, k, training)
+            ratio = calibration if ratio is None else ratio
+        return FactorLoss(losses, ratio)
 
     def _draw_log_snr(self, batch, seed):
         """Draw normal log-SNRs whose quantiles are spread over the batch."""
@@ -137,11 +170,19 @@ class DiffusionFactor(Factor):
         log_snr = self.log_snr_mean + self.log_snr_std * normal
         return ops.clip(log_snr, -LOG_SNR_LIMIT, LOG_SNR_LIMIT)
 
-    def _velocity(self, x_t, log_snr, condition, k, training=False):
-        inputs = named_inputs(
-            self.network, k, x=x_t, log_snr=log_snr, condition=condition
-        )
-        return ops.cast(self.network(inputs, training=training), "float32")
+    @property
+    def _is_guided(self):
+        return self.guide is not None and self.guidance != 1
+
+    def _guided_velocity(self, x_t, log_snr, condition, k):
+        v = _velocity(self.network, x_t, log_snr, condition, k)
+        if not self._is_guided:
+            return v
+        v_guide = _velocity(self.guide, x_t, log_snr, condition, k)
+        return v + (self.guidance - 1) * (v - v_guide)
+
+    def calls(self, num_steps: int) -> int:
+        return 2 * num_steps if self._is_guided else num_steps
 
     def noise_shapes(
         self, shape: tuple, num_steps: int = 1, sampler: str | None = None
@@ -166,15 +207,14 @@ class DiffusionFactor(Factor):
                 `"steps"`, `(batch, num_steps, *band)`.
             condition: The whitened coarse band of the same level, or `None`.
             k: The level, 0 where there is no condition.
-            num_steps: Number of network calls.
+            num_steps: Number of network calls, and as many of the guide.
             sampler: One of `keras_wmgm.diffusion.SAMPLERS`.
         """
 
         def denoiser(x, log_snr):
             log_snr = ops.broadcast_to(log_snr, (ops.shape(x)[0],))
-            return denoised(
-                x, self._velocity(x, log_snr, condition, k), log_snr
-            )
+            v = self._guided_velocity(x, log_snr, condition, k)
+            return denoised(x, v, log_snr)
 
         steps = noise.get("steps")
         if steps is not None:
@@ -191,11 +231,29 @@ class DiffusionFactor(Factor):
             "grid": self.grid,
             "t_max": self.t_max,
             "t_min": self.t_min,
+            "guide": self.guide
+            and keras.saving.serialize_keras_object(self.guide),
+            "guidance": self.guidance,
         }
 
     @classmethod
     def from_config(cls, config):
-        return cls(**deserialize_networks(config, ("network",)))
+        return cls(**deserialize_networks(config, ("network", "guide")))
+
+
+def _velocity(network, x_t, log_snr, condition, k, training=False):
+    inputs = named_inputs(
+        network, k, x=x_t, log_snr=log_snr, condition=condition
+    )
+    return ops.cast(network(inputs, training=training), "float32")
+
+
+def _match(network, x_0, noise, log_snr, condition, k, training):
+    """Return a network's loss, and how large its guesses are."""
+    x_t = diffuse(x_0, noise, log_snr)
+    v = _velocity(network, x_t, log_snr, condition, k, training)
+    loss = ops.mean((v - velocity(x_0, noise, log_snr)) ** 2)
+    return loss, _calibration(x_0, denoised(x_t, v, log_snr))
 
 
 def _calibration(x_0, guess):

@@ -1,5 +1,6 @@
 """What every factor of p(x) can do."""
 
+import math
 from typing import Any
 from typing import NamedTuple
 
@@ -59,6 +60,7 @@ class Factor(keras.layers.Layer):
         self.condition_noise = check_number(
             "condition_noise", condition_noise, low=0
         )
+        self.learning = None
         # Networks come built; there is nothing left to build. Not through
         # `build`, which would lock the layer: a critic may join later.
         self.built = True
@@ -79,9 +81,22 @@ class Factor(keras.layers.Layer):
         return ("std_ratio",)
 
     @property
+    def drawing(self) -> tuple[keras.Model, ...]:
+        """The networks that `sample` calls."""
+        return (self.networks["draw"],)
+
+    @property
     def size_multiple(self) -> int:
         """What a band's height and width must be a multiple of."""
-        return getattr(self.networks["draw"], "size_multiple", 1)
+        return math.lcm(*(getattr(n, "size_multiple", 1) for n in self.drawing))
+
+    def learns(self, role: str) -> bool:
+        """Return whether the loss of a role is wanted now.
+
+        The model says so in `learning`, the roles that are trained; `None`
+        for all. A `loss` may leave out the others.
+        """
+        return self.learning is None or role in self.learning
 
     def prepare_training(self) -> None:
         """Make what training needs and drawing does not; nothing here."""
@@ -94,15 +109,16 @@ class Factor(keras.layers.Layer):
             condition: Channels of the condition, 0 where there is none.
             k: The level, 0 where there is no condition.
         """
-        network = self.networks["draw"]
-        check_channels(network, "condition", condition)
-        check_channels(network, None, channels)
-        scales = getattr(network, "config", {}).get("num_scales")
-        if scales and k > scales:
-            raise ValueError(
-                f"`{network.name}` must know the scale of level {k}: give it "
-                f"`num_scales={k}` or more. Received: num_scales={scales}"
-            )
+        for network in self.drawing:
+            check_channels(network, "condition", condition)
+            check_channels(network, None, channels)
+            scales = getattr(network, "config", {}).get("num_scales")
+            if scales and k > scales:
+                raise ValueError(
+                    f"`{network.name}` must know the scale of level {k}: give "
+                    f"it `num_scales={k}` or more. "
+                    f"Received: num_scales={scales}"
+                )
 
     def loss(
         self,

@@ -60,7 +60,7 @@ class Learning:
                 the weights that draw); anything `keras.optimizers.get` knows,
                 of which every network gets a copy; or a dictionary of such,
                 by role as in `networks`, or by kind: `"coarse"`, `"detail"`,
-                `"critic"`.
+                `"critic"`, `"guide"`.
             run_eagerly: As of `keras.Model.compile`.
             steps_per_execution: As of `keras.Model.compile`.
             jit_compile: As of `keras.Model.compile`.
@@ -93,7 +93,7 @@ class Learning:
         self._training.arguments = arguments
         self.optimizer.build(self.trainable_variables)
         self._training.averages = Averages(by_role.values())
-        self._training.active = tuple(self.networks)
+        self._set_active(tuple(self.networks))
         self._training.functions = {}
 
     def _refuse_float16(self):
@@ -231,8 +231,9 @@ class Learning:
                 `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch
                 `DataLoader`, or a generator of tuples `(images,)`.
             factors: What to train: names as in `factors`, `"detail"` for all
-                details, `"critic"` for all critics, or roles as in
-                `networks`; all else is left untouched. Defaults to all.
+                details, `"critic"` for all critics, `"guide"` for all
+                guides, or roles as in `networks`; all else is left untouched.
+                Defaults to all.
             **kwargs: `keras.Model.fit`'s.
 
         Returns:
@@ -283,7 +284,7 @@ class Learning:
         functions = self._training.functions
         before = (self.train_function, self.test_function)
         functions[self._training.active] = before
-        self._training.active = roles
+        self._set_active(roles)
         self.optimizer.active = frozenset(roles)
         made = functions.get(roles, (None, None))
         self.train_function, self.test_function = made
@@ -292,6 +293,14 @@ class Learning:
             # bound methods are equal.
             self.train_step = partial(type(self).train_step, self)
             self.test_step = partial(type(self).test_step, self)
+
+    def _set_active(self, roles):
+        """Note which roles are trained, and let the factors know."""
+        self._training.active = roles
+        for name, factor in self.factors.items():
+            factor.learning = frozenset(
+                role for role in factor.roles if self._role(name, role) in roles
+            )
 
     @property
     def averaged(self) -> bool:
@@ -366,9 +375,10 @@ class Learning:
         named = {name: set(self._roles_of(name)) for name in self.factors}
         details = [roles for name, roles in named.items() if name != "coarse"]
         meanings = {role: {role} for role in self.networks}
-        critics = {r for r in self.networks if r.startswith("critic")}
-        if critics:
-            meanings["critic"] = critics
+        for kind in ("critic", "guide"):
+            roles = {r for r in self.networks if r.startswith(kind)}
+            if roles:
+                meanings[kind] = roles
         meanings.update({"detail": set().union(*details), **named})
         chosen = set()
         for name in _as_list(factors):

@@ -119,8 +119,9 @@ class MultiscaleModel(Learning, Generation, Upscaling, Sharing, keras.Model):
 
     @property
     def networks(self) -> dict[str, keras.Model]:
-        """The learned networks by role: `"coarse"`, `"detail"`, `"critic"`;
-        `"detail_1"`, `"critic_1"`, ... where not shared."""
+        """The learned networks by role: `"coarse"`, `"guide_coarse"`,
+        `"detail"`, `"critic"`, `"guide"`; `"detail_1"`, `"critic_1"`, ...
+        where not shared."""
         return {
             self._role(name, role): network
             for name, factor in self.factors.items()

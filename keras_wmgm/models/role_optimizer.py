@@ -23,6 +23,7 @@ def default_optimizers() -> dict[str, keras.optimizers.Optimizer]:
         "coarse": keras.optimizers.Adam(1e-4, **ema),
         "detail": keras.optimizers.AdamW(1e-4, **ema),
         "critic": keras.optimizers.AdamW(1e-5),
+        "guide": keras.optimizers.Adam(1e-4, **ema),
     }
 
 

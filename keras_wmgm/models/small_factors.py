@@ -1,7 +1,8 @@
 """The factors that models take where none are given: small, and for a CPU.
 
 Their score networks have no normalisation: on a CPU its passes over the
-features take longer than the convolutions (zoo/NOTES.md has the figures).
+features take longer than the convolutions. Guides make up for much training
+(zoo/NOTES.md has the figures of both).
 """
 
 from keras_wmgm.factors.adversarial_factor import AdversarialFactor
@@ -13,24 +14,43 @@ from keras_wmgm.networks.score_unet import ScoreUNet
 CONDITION_NOISE = 0.1
 ATTENTION_SIZE = 16
 """Bands of so many pixels and less get self-attention, at half their size."""
+GUIDE_FILTERS = (16, 32)
+GUIDANCE = {8: 1.5, 16: 1.2, 32: 1.1, 64: 1.05}
+"""Guidance of bands of up to so many pixels."""
 
 
-def coarse_diffusion(channels: int) -> DiffusionFactor:
-    """Return the diffusion of a coarse band."""
-    network = ScoreUNet(channels, attention_levels=(1,), normalization=None)
-    return DiffusionFactor(network)
+def guidance(size: int) -> float:
+    """Return how far a network on bands of `size` pixels goes beyond a guide.
+
+    The larger the band, the weaker its guide is beside it, and the sooner
+    details come out too strong.
+    """
+    return next((w for n, w in GUIDANCE.items() if size <= n), 1.0)
+
+
+def coarse_diffusion(channels: int, size: int | None = None) -> DiffusionFactor:
+    """Return the diffusion of a coarse band; with a guide, given its size."""
+    options = {"attention_levels": (1,), "normalization": None}
+    network, guided = ScoreUNet(channels, **options), {}
+    if size is not None:
+        guide = ScoreUNet(channels, filters=GUIDE_FILTERS, **options)
+        guided = {"guide": guide, "guidance": guidance(size)}
+    return DiffusionFactor(network, **guided)
 
 
 def detail_diffusion(channels: int, size: int) -> DiffusionFactor:
     """Return the conditional diffusion of a detail band of `size` pixels."""
-    network = ScoreUNet(
-        3 * channels,
-        condition_channels=channels,
-        attention_levels=(1,) if size <= ATTENTION_SIZE else (),
-        normalization=None,
-    )
+    options = {
+        "condition_channels": channels,
+        "attention_levels": (1,) if size <= ATTENTION_SIZE else (),
+        "normalization": None,
+    }
     return DiffusionFactor(
-        network, grid="karras", condition_noise=CONDITION_NOISE
+        ScoreUNet(3 * channels, **options),
+        grid="karras",
+        condition_noise=CONDITION_NOISE,
+        guide=ScoreUNet(3 * channels, filters=GUIDE_FILTERS, **options),
+        guidance=guidance(size),
     )
 
 

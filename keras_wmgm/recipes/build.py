@@ -72,9 +72,12 @@ def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:
     kind = check_choice("kind", values.pop("kind", "diffusion"), KINDS)
     shared = {"num_scales": num_scales}
     if kind == "diffusion":
-        network = {"condition_channels": condition, **shared}
-        network.update(values.pop("network", {}))
+        shared["condition_channels"] = condition
+        network = {**shared, **values.pop("network", {})}
         values["network"] = _call(where, ScoreUNet, channels, **network)
+        if "guide" in values:
+            guide = {**network, **values["guide"]}
+            values["guide"] = _call(where, ScoreUNet, channels, **guide)
         return _call(where, DiffusionFactor, **values)
     if not condition:
         raise ValueError(
@@ -139,10 +142,11 @@ def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
         model: A model with a preset's weights.
     """
     tables = {}
-    for name, factor in model.factors.items():
-        table = DEFAULTS["diffusion" if factor.is_diffusion else "gan"]
-        rate = 0.1 * table["learning_rate"]
-        tables[name] = {**table, "learning_rate": rate}
+    for role in model.networks:
+        kind = _kind(model, role)
+        if kind != "critic":
+            rate = 0.1 * DEFAULTS[kind]["learning_rate"]
+            tables[role] = {**DEFAULTS[kind], "learning_rate": rate}
     return tables
 
 
@@ -184,13 +188,19 @@ def endless_roles(
 
 
 def _settings(recipe, model, role) -> dict[str, Any]:
-    kind = role.partition("_")[0]
-    if kind != "critic":
-        is_diffusion = model.factors[role].is_diffusion
-        kind = "diffusion" if is_diffusion else "gan"
-    given = recipe.optimizers
-    default = given.get(role.partition("_")[0], DEFAULTS[kind])
+    given, default = recipe.optimizers, DEFAULTS[_kind(model, role)]
+    default = given.get(role.partition("_")[0], default)
     return dict(given.get(role, default))
+
+
+def _kind(model, role):
+    """Return the key of a role in `DEFAULTS`."""
+    kind = role.partition("_")[0]
+    if kind == "guide":
+        return "diffusion"
+    if kind == "critic":
+        return kind
+    return "diffusion" if model.factors[role].is_diffusion else "gan"
 
 
 def _steps(recipe, model, role, num_images):

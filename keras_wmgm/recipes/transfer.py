@@ -34,15 +34,18 @@ def shared_bands(source: keras.Model, model: keras.Model) -> dict[str, str]:
 def transfer(source: keras.Model, model: keras.Model) -> None:
     """Start the factors that can from another model's; see `shared_bands`.
 
-    Other networks are left as they are, and so are statistics of bands.
+    Their guides and critics start so where the other model's are alike. Other
+    networks are left as they are, and so are statistics of bands.
 
     Args:
         source: A `MultiscaleModel` that has learned.
         model: Another one, before it is compiled.
     """
     for name, origin in shared_bands(source, model).items():
-        weights = _network(source.factors[origin]).get_weights()
-        _network(model.factors[name]).set_weights(weights)
+        theirs = source.factors[origin].networks
+        for role, network in model.factors[name].networks.items():
+            if role in theirs and _shapes(theirs[role]) == _shapes(network):
+                network.set_weights(theirs[role].get_weights())
 
 
 def start_from(model: keras.Model, origin: str, name: str) -> None:
@@ -106,8 +109,9 @@ def _network(factor):
 
 def _alike(one, other):
     """Return whether two factors draw by networks of the same weights."""
-    shapes = [
-        [tuple(weight.shape) for weight in _network(factor).weights]
-        for factor in (one, other)
-    ]
-    return type(one) is type(other) and shapes[0] == shapes[1]
+    same = _shapes(_network(one)) == _shapes(_network(other))
+    return type(one) is type(other) and same
+
+
+def _shapes(network):
+    return [tuple(weight.shape) for weight in network.weights]

@@ -390,7 +390,7 @@ def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels):
     if size in (32, 40):
         model = recipes.build_model(plan.recipe)
         assert model.image_shape == (size, size, 3)
-        assert model.network_calls(8) == 24
+        assert model.network_calls(8) == 48
 
 
 def test_options_are_what_the_run_is_made_of(photos, tmp_path):

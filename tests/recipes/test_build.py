@@ -266,3 +266,44 @@ def test_stages_follow_and_go_on_where_they_were(model):
     third = Log()
     assert recipes.train(model, recipe, images, [third])
     assert third.lines == []
+
+
+def test_a_guide_is_its_network_with_other_sizes():
+    table = {
+        "network": {"filters": [4, 8], "normalization": "none"},
+        "guide": {"filters": [2, 4]},
+        "guidance": 1.5,
+    }
+    recipe = make(
+        {
+            "class": "MultiscaleModel",
+            "num_levels": 1,
+            "coarse": SCORE,
+            "details": [table],
+        },
+        optimizers={"guide": {"learning_rate": 0.5}},
+    )
+    model = recipes.build_model(recipe)
+    assert list(model.networks) == ["coarse", "detail_1", "guide_1"]
+    assert model.details[0].guidance == 1.5
+    own, guide = (model.networks[r].config for r in ("detail_1", "guide_1"))
+    changed = {key for key in own if own[key] != guide[key]}
+    assert changed == {"filters"} and guide["filters"] == (2, 4)
+    optimizers = recipes.build_optimizers(recipe, model, 100)
+    assert float(optimizers["guide_1"].learning_rate) == 0.5
+    assert float(optimizers["detail_1"].learning_rate) != 0.5
+
+
+def test_a_guide_learns_as_what_it_guides_where_nothing_is_said():
+    model = HybridWMGM((16, 16, 1), 1)
+    optimizers = recipes.build_optimizers(
+        make({"class": "HybridWMGM"}, stages=[{"steps": 1000}]), model, 100
+    )
+    rates = {
+        role: [float(optimizer._learning_rate(n)) for n in (0, 500, 1000)]
+        for role, optimizer in optimizers.items()
+    }
+    assert rates["guide_1"] == rates["detail_1"] == rates["coarse"]
+    tuned = recipes.build.tuning_optimizers(model)
+    assert {t["learning_rate"] for t in tuned.values()} == {1e-4}
+    assert set(tuned) == set(model.networks)

@@ -130,3 +130,23 @@ def test_a_start_from_what_is_unlike_is_refused(start):
 def test_a_start_of_several_factors_is_refused(factors):
     with pytest.raises(ValueError, match="stage of one factor.*Received: "):
         recipe(factors=factors)
+
+
+def test_guides_start_where_theirs_are_alike():
+    def guided(filters, seed):
+        table = {**SCORE, "guide": {"filters": filters}, "guidance": 1.5}
+        return model(8, [table], coarse=table, seed=seed)
+
+    source, alike, other = guided([2], 1), guided([2], 2), guided([3], 2)
+    before = tiny.weights(other)
+    for target in (alike, other):
+        recipes.transfer(source, target)
+    del before["pyramid"]
+    learned = tiny.weights(source)
+    assert tiny.moved(tiny.weights(alike), learned) == set()
+    found = tiny.weights(other)
+    assert tiny.moved(found, before) == {"coarse", "detail_1"}
+    # A model without guides starts as well.
+    plain = model(8, [SCORE], seed=2)
+    recipes.transfer(source, plain)
+    assert same(tiny.weights(plain)["coarse"], learned["coarse"])

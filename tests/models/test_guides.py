@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+import keras_wmgm
+from tests.helpers import fill
+from tests.models import tiny
+
+
+def guided(guidance=1.5):
+    """Return a model with guides for the coarse band and level 2."""
+    detail = tiny.diffusion(
+        3, condition=1, guide=tiny.score(3, 1), guidance=guidance
+    )
+    return keras_wmgm.MultiscaleModel(
+        (8, 8, 1),
+        2,
+        tiny.diffusion(1, guide=tiny.score(1), guidance=guidance),
+        [tiny.gan(), detail],
+    )
+
+
+def test_guides_are_roles_of_their_own():
+    model = guided()
+    assert set(model.networks) == {
+        "coarse",
+        "guide_coarse",
+        "detail_1",
+        "critic_1",
+        "detail_2",
+        "guide_2",
+    }
+    assert model.trained_roles("guide") == ("guide_coarse", "guide_2")
+    assert model.trained_roles("coarse") == ("coarse", "guide_coarse")
+    assert model.network_calls(num_steps=8) == 16 + 1 + 16
+    with pytest.raises(ValueError, match="must be one of"):
+        tiny.model().trained_roles("guide")
+
+
+@pytest.mark.parametrize(
+    "factors, expected",
+    [
+        ("guide", {"guide_coarse", "guide_2"}),
+        ("guide_2", {"guide_2"}),
+        ("coarse", {"coarse", "guide_coarse"}),
+        (None, {"coarse", "guide_coarse", "detail_2", "guide_2"}),
+    ],
+)
+def test_what_is_trained_moves_and_nothing_else(factors, expected):
+    model = tiny.compiled(guided())
+    model.adapt(tiny.IMAGES)
+    before = tiny.weights(model)
+    history = model.fit(tiny.IMAGES, factors=factors, epochs=1, verbose=0)
+    if factors is None:
+        expected = expected | {"detail_1", "critic_1"}
+    assert tiny.moved(tiny.weights(model), before) == expected
+    shown = {name for name in history.history if name.endswith("_loss")}
+    assert shown >= {f"{role}_loss" for role in expected}
+    assert all(np.isfinite(v).all() for v in history.history.values())
+
+
+def test_a_guide_has_no_part_in_the_networks_gradient():
+    """Trained together or not, the network learns the same."""
+    results = []
+    for factors in ("coarse", "guide_coarse"):
+        model = tiny.compiled(guided())
+        fill(model.coarse.network)
+        fill(model.coarse.guide, offset=9)
+        model.adapt(tiny.IMAGES)
+        if factors == "guide_coarse":
+            model.coarse.guide.trainable = False
+            model.compile()
+        model.fit(tiny.IMAGES, factors="coarse", epochs=2, verbose=0)
+        results.append(tiny.weights(model)["coarse"])
+    tiny.assert_equal(
+        {"coarse": results[0]}, {"coarse": results[1]}, tolerance=1e-5
+    )
+
+
+def test_a_preset_draws_with_its_guides(tmp_path):
+    model = guided()
+    model.adapt(tiny.IMAGES)
+    for i, network in enumerate(model.networks.values()):
+        fill(network, offset=9 * i)
+    expected = model.generate(3, num_steps=3, seed=1, dtype="float32")
+    model.save_to_preset(tmp_path / "preset")
+    twin = keras_wmgm.from_preset(tmp_path / "preset")
+    found = twin.generate(3, num_steps=3, seed=1, dtype="float32")
+    np.testing.assert_allclose(found, expected, 0, 1e-5)
+    # Without guidance it draws something else.
+    plain = guided(guidance=1.0)
+    plain.pyramid.set_weights(model.pyramid.get_weights())
+    for role, network in plain.networks.items():
+        network.set_weights(model.networks[role].get_weights())
+    other = plain.generate(3, num_steps=3, seed=1, dtype="float32")
+    assert np.abs(other - expected).max() > 1e-2
+
+
+def test_a_trained_model_draws_with_what_its_guides_have_learned():
+    model = tiny.compiled(guided())
+    model.fit(tiny.IMAGES, factors="coarse", epochs=1, verbose=0)
+    before = model.generate(2, num_steps=3, seed=1, dtype="float32")
+    model.fit(tiny.IMAGES, factors="guide", epochs=3, verbose=0)
+    after = model.generate(2, num_steps=3, seed=1, dtype="float32")
+    assert np.abs(after - before).max() > 1e-5
