@@ -11,7 +11,6 @@ level's details in drawn images over that in held-out photographs, the finest
 level first.
 """
 
-
 import keras_wmgm
 from benchmarks.arguments import preset_parser
 from benchmarks.quality import draw
@@ -46,15 +45,6 @@ def strengths(text, factors):
         names = factors if name == "all" else [name]
         given.update(dict.fromkeys(names, float(value)))
     return given
-
-
-def with_guidance(model, given):
-    """Return a model of the same weights and other strengths."""
-    twin = type(model).from_config(model.get_config())
-    twin.set_weights(model.get_weights())
-    for name, value in given.items():
-        twin.factors[name].guidance = value
-    return twin
 
 
 def std_ratios(model, drawn, held_out):
@@ -92,11 +82,13 @@ def main(argv=None):
     print(f"| {' | '.join([*own, *measures])} |")
     print("|---" * len([*own, *measures]) + "|")
     for change in changes or [{}]:
-        images, _ = draw(with_guidance(model, change), arguments)
+        for name, value in {**own, **change}.items():
+            factors[name].guidance = value
+        images, _ = draw(model, arguments)
         drawn = network(images)
         ratios = std_ratios(model, images[:512], photographs[1])
         figures = [
-            *(f"{value:g}" for value in {**own, **change}.values()),
+            *(f"{factor.guidance:g}" for factor in factors.values()),
             f"{frechet_distance(real, drawn):,.0f}",
             *(f"{v:.2f}" for v in precision_recall(real, drawn)),
             f"{novelty(real, drawn, test):.2f}",

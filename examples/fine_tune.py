@@ -34,7 +34,9 @@ def compile_slowly(model, rate):
     draws = keras.optimizers.Adam(rate, global_clipnorm=1.0, use_ema=True)
     # A new critic has everything to learn.
     critic = keras.optimizers.Adam(2e-4, beta_1=0.5, global_clipnorm=1.0)
-    model.compile({"coarse": draws, "detail": draws, "critic": critic})
+    model.compile()  # makes the critics, which no preset holds
+    is_critic = {role: role.startswith("critic") for role in model.networks}
+    model.compile({r: critic if c else draws for r, c in is_critic.items()})
 
 
 def tune(model, images, warmup_epochs, epochs):

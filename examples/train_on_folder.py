@@ -40,8 +40,9 @@ def optimizer_of(model, role):
     """A critic never draws, so its weights need no average."""
     if role.startswith("critic"):
         return adam(**GAN)
-    kind = DIFFUSION if model.factors[role].is_diffusion else GAN
-    return adam(**kind, **AVERAGE)
+    if role.startswith("guide") or model.factors[role].is_diffusion:
+        return adam(**DIFFUSION, **AVERAGE)
+    return adam(**GAN, **AVERAGE)
 
 
 def make_model(image_size, num_levels):

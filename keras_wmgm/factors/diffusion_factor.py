@@ -37,7 +37,7 @@ class DiffusionFactor(Factor):
     Whitened bands have unit standard deviation, which is what the process
     assumes.
 
-    A guide is a network that has learned the same, and worse: smaller, and
+    A guide is a network that has learned the same, but worse: smaller, and
     from an eighth of the images. What the network says beyond its guide,
     `v - v_guide`, points away from the faults that they share, and is followed
     `guidance` times as far (autoguidance). That costs what the guide costs,
@@ -60,7 +60,8 @@ class DiffusionFactor(Factor):
             trained alone, by its role `"guide"`, from all.
         guidance: How far to follow the network instead of its guide; 1 for
             the network itself. The larger the band, the less: details come
-            out too strong where it is too much.
+            out too strong where it is too much. Set the attribute to draw
+            otherwise.
         **kwargs: Keras's layer arguments (`name`, `trainable`).
 
     Example:
@@ -106,6 +107,11 @@ class DiffusionFactor(Factor):
         if guide is not None:
             check_network("guide", guide, {"x", "log_snr"})
         self.guidance = check_number("guidance", guidance, low=0)
+        if guide is None and guidance != 1:
+            raise ValueError(
+                "`guidance` takes a guide to go beyond: give one, or leave it "
+                f"at 1. Received: guidance={guidance}, guide=None"
+            )
         self.log_snr_mean = check_number("log_snr_mean", log_snr_mean)
         self.log_snr_std = check_number(
             "log_snr_std", log_snr_std, low=0, above=True
@@ -121,13 +127,12 @@ class DiffusionFactor(Factor):
             return {"draw": self.network}
         return {"draw": self.network, "guide": self.guide}
 
-    @property
     def drawing(self) -> tuple[keras.Model, ...]:
         return tuple(self.networks.values())
 
     def check_band(self, channels: int, condition: int, k: int) -> None:
         super().check_band(channels, condition, k)
-        for network in self.drawing:
+        for network in self.drawing():
             check_channels(network, "x", channels)
 
     def times(self, num_steps: int):
@@ -146,17 +151,28 @@ class DiffusionFactor(Factor):
         training: bool = True,
     ) -> FactorLoss:
         condition = self.corrupt(condition, seed, training)
-        log_snr = self._draw_log_snr(ops.shape(target)[0], seed)
-        noise = keras.random.normal(ops.shape(target), seed=seed)
-        batch, losses, ratio = (target, noise, log_snr, condition), {}, None
+        losses, ratio = {}, None
         for role, network in self.networks.items():
             if not self.learns(role):
                 continue
             if losses:
-                batch = [x if x is None else x[::GUIDE_SHARE] for x in batch]
-            losses[role], calibration = _match(network, *batch, k, training)
+                target = target[::GUIDE_SHARE]
+                if condition is not None:
+                    condition = condition[::GUIDE_SHARE]
+            losses[role], calibration = self._match(
+                network, target, condition, k, seed, training
+            )
             ratio = calibration if ratio is None else ratio
         return FactorLoss(losses, ratio)
+
+    def _match(self, network, x_0, condition, k, seed, training):
+        """Return a network's loss, and how large its guesses are."""
+        log_snr = self._draw_log_snr(ops.shape(x_0)[0], seed)
+        noise = keras.random.normal(ops.shape(x_0), seed=seed)
+        x_t = diffuse(x_0, noise, log_snr)
+        v = _velocity(network, x_t, log_snr, condition, k, training)
+        loss = ops.mean((v - velocity(x_0, noise, log_snr)) ** 2)
+        return loss, _calibration(x_0, denoised(x_t, v, log_snr))
 
     def _draw_log_snr(self, batch, seed):
         """Draw normal log-SNRs whose quantiles are spread over the batch."""
@@ -246,14 +262,6 @@ def _velocity(network, x_t, log_snr, condition, k, training=False):
         network, k, x=x_t, log_snr=log_snr, condition=condition
     )
     return ops.cast(network(inputs, training=training), "float32")
-
-
-def _match(network, x_0, noise, log_snr, condition, k, training):
-    """Return a network's loss, and how large its guesses are."""
-    x_t = diffuse(x_0, noise, log_snr)
-    v = _velocity(network, x_t, log_snr, condition, k, training)
-    loss = ops.mean((v - velocity(x_0, noise, log_snr)) ** 2)
-    return loss, _calibration(x_0, denoised(x_t, v, log_snr))
 
 
 def _calibration(x_0, guess):

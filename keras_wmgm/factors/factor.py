@@ -18,8 +18,9 @@ class FactorLoss(NamedTuple):
     """What a factor's `loss` gives.
 
     Attributes:
-        losses: A scalar per network, by the network's role in the factor.
-            Each gives a gradient to its own network only, so that they can be
+        losses: A scalar per network, by the network's role in the factor;
+            those of roles that are not trained now may be left out. Each
+            gives a gradient to its own network only, so that they can be
             summed.
         std_ratio: How the spread of what the factor draws compares with
             that of the data, as far as the loss can tell; 1 where it is
@@ -67,7 +68,11 @@ class Factor(keras.layers.Layer):
 
     @property
     def networks(self) -> dict[str, keras.Model]:
-        """The learned networks by role; `"draw"` is the one that draws."""
+        """The learned networks by role; `"draw"` is the one that draws.
+
+        What else there is may help it to learn, as a critic does, or to draw
+        (`drawing`), as a guide does.
+        """
         raise NotImplementedError
 
     @property
@@ -80,15 +85,18 @@ class Factor(keras.layers.Layer):
         """What `loss` measures beside the losses: fields of `FactorLoss`."""
         return ("std_ratio",)
 
-    @property
     def drawing(self) -> tuple[keras.Model, ...]:
-        """The networks that `sample` calls."""
+        """Return the networks that `sample` calls.
+
+        No property: Keras would save weights under its name.
+        """
         return (self.networks["draw"],)
 
     @property
     def size_multiple(self) -> int:
         """What a band's height and width must be a multiple of."""
-        return math.lcm(*(getattr(n, "size_multiple", 1) for n in self.drawing))
+        networks = self.drawing()
+        return math.lcm(*(getattr(n, "size_multiple", 1) for n in networks))
 
     def learns(self, role: str) -> bool:
         """Return whether the loss of a role is wanted now.
@@ -109,7 +117,7 @@ class Factor(keras.layers.Layer):
             condition: Channels of the condition, 0 where there is none.
             k: The level, 0 where there is no condition.
         """
-        for network in self.drawing:
+        for network in self.drawing():
             check_channels(network, "condition", condition)
             check_channels(network, None, channels)
             scales = getattr(network, "config", {}).get("num_scales")

@@ -44,8 +44,9 @@ class Generation:
 
         Args:
             num_images: Number of images.
-            num_steps: Network calls of each diffusion factor: one number, or
-                one for each, coarse first, then from the coarsest level on.
+            num_steps: Steps of each diffusion factor: one number, or one for
+                each, coarse first, then from the coarsest level on. A step
+                calls the network once, and its guide if it has one.
             sampler: One of `keras_wmgm.diffusion.SAMPLERS`.
             batch_size: Images drawn at once, at most; less, down to one,
                 where their noise would exceed 64 MiB.
@@ -219,7 +220,9 @@ class Generation:
         """
         plan = self._plan(num_steps, sampler)
         steps = tuple(part["num_steps"] for part in plan.values())
-        key = (steps, sampler, levels)
+        # What is compiled has the guidance of its time in it.
+        guidance = [getattr(f, "guidance", 1) for f in self.factors.values()]
+        key = (steps, sampler, levels, *guidance)
         cache = self._samplers.made
         if key not in cache:
             coarse = self.coarse if levels is None else None

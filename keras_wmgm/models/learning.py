@@ -37,10 +37,15 @@ class Learning:
         }
         self.epochs_trained = 0
         # The averages of the weights, the roles that are trained, the
-        # functions that Keras compiled by the roles they train, and what
-        # else `compile` was told.
+        # functions that Keras compiled by the roles they train, what else
+        # `compile` was told, and what is measured by the roles that are
+        # trained: a factor may leave out the loss of one that is not.
         self._training = Untracked(
-            averages=Averages([]), active=(), functions={}, arguments={}
+            averages=Averages([]),
+            active=(),
+            functions={},
+            arguments={},
+            measured={},
         )
 
     def compile(
@@ -175,6 +180,8 @@ class Learning:
         return sum(sums.values())
 
     def _track(self, name, value, batch):
+        active = self._training.active
+        self._training.measured.setdefault(active, set()).add(name)
         self.trackers[name].update_state(value, sample_weight=batch)
 
     def _levels_of(self, name):
@@ -210,6 +217,7 @@ class Learning:
         names = self._active_factors()
         shown = {f"{r}_loss" for n in names for r in self._roles_of(n)}
         shown.update(self._measures_of(names))
+        shown &= self._training.measured.get(self._training.active, shown)
         result = super().get_metrics_result()
         return {
             name: value

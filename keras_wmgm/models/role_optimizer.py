@@ -53,8 +53,8 @@ def optimizers_by_role(
 
 
 def _kind(role):
-    """Return `"detail"` for `"detail_2"`."""
-    return role.rstrip("0123456789").rstrip("_")
+    """Return `"detail"` for `"detail_2"`, `"guide"` for `"guide_coarse"`."""
+    return role.partition("_")[0]
 
 
 def _copy(optimizer):

@@ -51,7 +51,7 @@ class Sampler(keras.Model):
         self.pyramid = pyramid
         # The networks that draw are this model's; critics are not.
         factors = [coarse, *details] if coarse is not None else details
-        networks = {id(n): n for f in factors for n in f.drawing}
+        networks = {id(n): n for f in factors for n in f.drawing()}
         self.networks = list(networks.values())
         self.parts = Untracked(coarse=coarse, details=details, plan=plan)
 

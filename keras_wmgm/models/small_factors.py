@@ -15,27 +15,15 @@ CONDITION_NOISE = 0.1
 ATTENTION_SIZE = 16
 """Bands of so many pixels and less get self-attention, at half their size."""
 GUIDE_FILTERS = (16, 32)
-GUIDANCE = {8: 1.5, 16: 1.2, 32: 1.1, 64: 1.05}
-"""Guidance of bands of up to so many pixels."""
-
-
-def guidance(size: int) -> float:
-    """Return how far a network on bands of `size` pixels goes beyond a guide.
-
-    The larger the band, the weaker its guide is beside it, and the sooner
-    details come out too strong.
-    """
-    return next((w for n, w in GUIDANCE.items() if size <= n), 1.0)
+GUIDANCE = {8: 1.5, 16: 1.2, 32: 1.12, 64: 1.06}
+"""Guidance of bands of up to so many pixels; larger ones have no guide."""
 
 
 def coarse_diffusion(channels: int, size: int | None = None) -> DiffusionFactor:
     """Return the diffusion of a coarse band; with a guide, given its size."""
     options = {"attention_levels": (1,), "normalization": None}
-    network, guided = ScoreUNet(channels, **options), {}
-    if size is not None:
-        guide = ScoreUNet(channels, filters=GUIDE_FILTERS, **options)
-        guided = {"guide": guide, "guidance": guidance(size)}
-    return DiffusionFactor(network, **guided)
+    guided = {} if size is None else _guided(size, channels, **options)
+    return DiffusionFactor(ScoreUNet(channels, **options), **guided)
 
 
 def detail_diffusion(channels: int, size: int) -> DiffusionFactor:
@@ -49,9 +37,21 @@ def detail_diffusion(channels: int, size: int) -> DiffusionFactor:
         ScoreUNet(3 * channels, **options),
         grid="karras",
         condition_noise=CONDITION_NOISE,
-        guide=ScoreUNet(3 * channels, filters=GUIDE_FILTERS, **options),
-        guidance=guidance(size),
+        **_guided(size, 3 * channels, **options),
     )
+
+
+def _guided(size, channels, **options):
+    """Return the guide of a band, and how far to go beyond it.
+
+    The larger the band, the weaker its guide is beside the network, and the
+    sooner details come out too strong.
+    """
+    guidance = next((w for n, w in GUIDANCE.items() if size <= n), None)
+    if guidance is None:
+        return {}
+    guide = ScoreUNet(channels, filters=GUIDE_FILTERS, **options)
+    return {"guide": guide, "guidance": guidance}
 
 
 def detail_gan(channels: int) -> AdversarialFactor:

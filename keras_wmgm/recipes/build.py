@@ -75,7 +75,7 @@ def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:
         shared["condition_channels"] = condition
         network = {**shared, **values.pop("network", {})}
         values["network"] = _call(where, ScoreUNet, channels, **network)
-        if "guide" in values:
+        if values.get("guide", "none") != "none":
             guide = {**network, **values["guide"]}
             values["guide"] = _call(where, ScoreUNet, channels, **guide)
         return _call(where, DiffusionFactor, **values)

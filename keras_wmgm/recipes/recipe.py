@@ -16,6 +16,8 @@ num_levels = 4
 [model.coarse]                 arguments of the factor; may be left out
 kind = "diffusion"             or "gan"
 network = { filters = [48, 64] }
+guide = { filters = [16, 32] } the network's arguments, and what differs
+guidance = 1.5
 
 [[model.details]]              one for each level, the finest first;
 kind = "gan"                   or one `[model.details]` for all

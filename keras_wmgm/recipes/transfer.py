@@ -34,7 +34,7 @@ def shared_bands(source: keras.Model, model: keras.Model) -> dict[str, str]:
 def transfer(source: keras.Model, model: keras.Model) -> None:
     """Start the factors that can from another model's; see `shared_bands`.
 
-    Their guides and critics start so where the other model's are alike. Other
+    Guides and critics start so where the other model's are alike. Other
     networks are left as they are, and so are statistics of bands.
 
     Args:
@@ -42,10 +42,7 @@ def transfer(source: keras.Model, model: keras.Model) -> None:
         model: Another one, before it is compiled.
     """
     for name, origin in shared_bands(source, model).items():
-        theirs = source.factors[origin].networks
-        for role, network in model.factors[name].networks.items():
-            if role in theirs and _shapes(theirs[role]) == _shapes(network):
-                network.set_weights(theirs[role].get_weights())
+        _start(model.factors[name], _values(source.factors[origin]))
 
 
 def start_from(model: keras.Model, origin: str, name: str) -> None:
@@ -57,11 +54,9 @@ def start_from(model: keras.Model, origin: str, name: str) -> None:
         name: Name of the factor that begins.
     """
     model.use_average(True)
-    values = [
-        np.array(v) for v in _network(model.factors[origin]).get_weights()
-    ]
+    values = _values(model.factors[origin])
     model.use_average(False)
-    _network(model.factors[name]).set_weights(values)
+    _start(model.factors[name], values)
 
 
 def keep_start(recipe: Recipe, started: Iterable[str]) -> None:
@@ -105,6 +100,21 @@ def _by_band(model):
 
 def _network(factor):
     return factor.networks["draw"]
+
+
+def _values(factor):
+    """Return copies of the weights of a factor's networks, by role."""
+    return {
+        role: [np.array(value) for value in network.get_weights()]
+        for role, network in factor.networks.items()
+    }
+
+
+def _start(factor, values):
+    """Set the weights of the networks that have the shapes for it."""
+    for role, network in factor.networks.items():
+        if [v.shape for v in values.get(role, [])] == _shapes(network):
+            network.set_weights(values[role])
 
 
 def _alike(one, other):

@@ -85,17 +85,30 @@ def test_a_guide_learns_from_every_eighth_image_and_alone_from_all():
     alone = losses(factor, target, {"guide"})
     assert alone == {"guide": pytest.approx(both["draw"], 1e-5)}
     assert losses(factor, target, {"draw"}) == {"draw": both["draw"]}
-    # The same noise and noise levels, of the images 0 and 8.
-    seed = keras.random.SeedGenerator(3)
-    log_snr = factor._draw_log_snr(16, seed)
-    noise = keras.random.normal(target.shape, seed=seed)
-    few = [ops.convert_to_tensor(x)[::8] for x in (target, noise, log_snr)]
-    with_network = factors.diffusion_factor._match(
-        factor.network, *few, None, 0, False
-    )
-    expected = float(to_numpy(with_network[0]))
-    assert both["guide"] == pytest.approx(expected, 1e-5)
-    assert abs(both["guide"] - both["draw"]) > 1e-3
+    # Other images than the first and the ninth are nothing to it.
+    other = wave(target.shape, 1)
+    other[::8] = target[::8]
+    changed = losses(factor, other)
+    assert changed["guide"] == pytest.approx(both["guide"], 1e-5)
+    assert abs(changed["draw"] - both["draw"]) > 1e-3
+
+
+def test_a_guide_learns_at_all_noise_levels(monkeypatch):
+    factor, seen = tiny.diffusion(2, guide=tiny.score(2)), []
+    draw = factor._draw_log_snr
+
+    def noted(batch, seed):
+        seen.append(draw(batch, seed))
+        return seen[-1]
+
+    monkeypatch.setattr(factor, "_draw_log_snr", noted)
+    target = ops.convert_to_tensor(wave((8, 4, 4, 2)))
+    seed = keras.random.SeedGenerator(0)
+    for _ in range(600):
+        factor.loss(target, seed=seed)
+    levels = np.concatenate([to_numpy(x) for x in seen if len(x) == 1])
+    assert len(levels) == 600
+    np.testing.assert_allclose([levels.mean(), levels.std()], [1, 2.4], 0, 0.35)
 
 
 def test_a_small_batch_has_an_image_for_the_guide():
@@ -128,6 +141,7 @@ def test_configuration_comes_back():
     "kwargs, message",
     [
         ({"guidance": -1.0}, "guidance"),
+        ({"guidance": 1.5}, "takes a guide to go beyond"),
         ({"guide": "small"}, "`guide` must be a Keras model"),
         ({"guide": tiny.generator(2)}, "dictionary of inputs"),
     ],

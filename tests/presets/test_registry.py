@@ -111,9 +111,11 @@ def test_the_networks_are_those_of_the_recipe(name):
     made = keras_wmgm.recipes.build_model(recipe)
     model = keras_wmgm.from_preset(name, load_weights=False)
     assert folders.count_parameters(model) == preset.parameters
-    for role, factor in model.factors.items():
-        expected = made.factors[role].networks["draw"]
-        assert factor.networks["draw"].config == expected.config, role
+    assert list(model.networks) == list(made.networks)
+    for role, network in model.networks.items():
+        assert network.config == made.networks[role].config, role
+    for name, factor in model.factors.items():
+        assert factor.guidance == made.factors[name].guidance, name
 
 
 @pytest.mark.parametrize("name", sorted(PAPER))

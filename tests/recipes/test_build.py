@@ -286,6 +286,10 @@ def test_a_guide_is_its_network_with_other_sizes():
     model = recipes.build_model(recipe)
     assert list(model.networks) == ["coarse", "detail_1", "guide_1"]
     assert model.details[0].guidance == 1.5
+    table = recipe.model["details"][0]
+    table.update(guide="none", guidance=1)
+    assert recipes.build_model(recipe).details[0].guide is None
+    table.update(guide={"filters": [2, 4]}, guidance=1.5)
     own, guide = (model.networks[r].config for r in ("detail_1", "guide_1"))
     changed = {key for key in own if own[key] != guide[key]}
     assert changed == {"filters"} and guide["filters"] == (2, 4)
