@@ -1,9 +1,12 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import keras_wmgm
+from tests.helpers import to_numpy
+from tests.helpers import wave
 
 ZOO = Path(keras_wmgm.__file__).parents[1] / "zoo"
 RECIPES = {p.parent.name: p for p in sorted(ZOO.glob("*/recipe.toml"))}
@@ -47,3 +50,30 @@ def test_parameters(name):
     draws = [factor.networks["draw"] for factor in model.factors.values()]
     counts = [math.prod(v.shape) for n in draws for v in n.trainable_variables]
     assert sum(counts) == PARAMETERS[name]
+
+
+def totals(model):
+    """Return the sum of each weight's sizes, by role."""
+    return {
+        role: [np.abs(to_numpy(v)).sum() for v in network.trainable_variables]
+        for role, network in model.networks.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["afhq_dog_128", "celebahq_128", "colon_128"])
+def test_what_there_is_no_data_for_trains_to_pictures(name):
+    recipe = keras_wmgm.recipes.read_recipe(RECIPES[name])
+    for stage in recipe.stages:
+        stage.steps, stage.epochs, stage.batch_size = 1, None, 2
+    images = np.rint(127.5 + 100 * wave((2, 16, 16, 3)))
+    images = images.repeat(8, axis=1).repeat(8, axis=2).astype("uint8")
+    model = keras_wmgm.recipes.build_model(recipe)
+    model.compile(keras_wmgm.recipes.build_optimizers(recipe, model, 2))
+    before = totals(model)
+    assert keras_wmgm.recipes.train(model, recipe, images)
+    after = totals(model)
+    assert all(before[role] != after[role] for role in before)
+    drawn = model.generate(1, num_steps=1, seed=0, verbose=0)
+    # One step draws little more than the mean.
+    assert drawn.shape == (1, 128, 128, 3) and drawn.std() > 2
