@@ -14,6 +14,7 @@ from keras_wmgm.recipes import Recipe
 from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import keep_start
+from keras_wmgm.recipes import parts_of
 from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes import read_run
 from keras_wmgm.recipes import shared_bands
@@ -60,7 +61,7 @@ class Plan:
             length = stage.num_epochs(num_images)
             if length is None:
                 return done + epochs * per_epoch, None
-            length *= len(stage.parts(model.factors))
+            length *= len(stage.parts(parts_of(model)))
             done += min(epochs, length) * per_epoch
             total += length * per_epoch
             epochs -= min(epochs, length)

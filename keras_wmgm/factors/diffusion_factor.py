@@ -24,8 +24,6 @@ from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.serialization import register
 
 LOG_SNR_LIMIT = 20.0
-GUIDE_SHARE = 8
-"""A guide learns from every eighth image of a batch."""
 
 
 @register
@@ -37,11 +35,11 @@ class DiffusionFactor(Factor):
     Whitened bands have unit standard deviation, which is what the process
     assumes.
 
-    A guide is a network that has learned the same, but worse: smaller, and
-    from an eighth of the images. What the network says beyond its guide,
-    `v - v_guide`, points away from the faults that they share, and is followed
-    `guidance` times as far (autoguidance). That costs what the guide costs,
-    and makes up for much training.
+    A guide is a network that has learned the same, but worse: smaller, and for
+    fewer steps. What the network says beyond its guide, `v - v_guide`, points
+    away from the faults that they share, and is followed `guidance` times as
+    far (autoguidance). That costs what the guide costs, and makes up for much
+    training. A guide that has hardly learned leads astray.
 
     Args:
         network: A model with the inputs `"x"` and `"log_snr"`, and
@@ -56,8 +54,7 @@ class DiffusionFactor(Factor):
             step to 0.
         condition_noise: See `Factor`.
         guide: A smaller network of the same inputs and outputs, or `None`.
-            It is trained with the factor, from every eighth image of a batch;
-            trained alone, by its role `"guide"`, from all.
+            `fit(factors="guide")` trains it, and `fit()` with all else.
         guidance: How far to follow the network instead of its guide; 1 for
             the network itself. The larger the band, the less: details come
             out too strong where it is too much. Set the attribute to draw
@@ -155,10 +152,6 @@ class DiffusionFactor(Factor):
         for role, network in self.networks.items():
             if not self.learns(role):
                 continue
-            if losses:
-                target = target[::GUIDE_SHARE]
-                if condition is not None:
-                    condition = condition[::GUIDE_SHARE]
             losses[role], calibration = self._match(
                 network, target, condition, k, seed, training
             )

@@ -20,9 +20,8 @@ class HybridWMGM(MultiscaleModel):
     A short configuration of `MultiscaleModel`. On a band of up to 32x32
     pixels a few steps of diffusion cost little and, for the same time of
     training, draw far better than a GAN; on larger ones a GAN's one step pays
-    most. Each diffusion has a guide, a network of a fifth of its size that is
-    called as often. Each level has networks of its own, so each can be trained
-    for as long as it needs.
+    most. Each level has networks of its own, so each can be trained for as
+    long as it needs.
 
     Args:
         image_shape: `(height, width, channels)`; 2^S must divide height and
@@ -43,8 +42,8 @@ class HybridWMGM(MultiscaleModel):
     Example:
 
     >>> model = keras_wmgm.HybridWMGM(image_shape=(128, 128, 3), num_levels=4)
-    >>> model.network_calls(num_steps=8)  # 4 * 8, their guides' 4 * 8, and 1
-    65
+    >>> model.network_calls(num_steps=8)  # 8 + 8 + 8 + 8 + 1
+    33
 
     Reference:
         Xiao et al., "Multi-scale Generative Modeling for Fast Sampling"
@@ -78,9 +77,7 @@ class HybridWMGM(MultiscaleModel):
                 f"{num_levels}. Received: gan_levels={gan_levels}"
             )
         if coarse is None:
-            coarse = coarse_diffusion(
-                channels, max(height, width) >> num_levels
-            )
+            coarse = coarse_diffusion(channels)
         if details is None:
             gans = [detail_gan(channels) for _ in range(gan_levels)]
             rest = sizes[gan_levels:]

@@ -241,7 +241,8 @@ class Learning:
             factors: What to train: names as in `factors`, `"detail"` for all
                 details, `"critic"` for all critics, `"guide"` for all
                 guides, or roles as in `networks`; all else is left untouched.
-                Defaults to all.
+                Guides, which are to learn less, are trained only where they
+                are named themselves. Defaults to all, guides included.
             **kwargs: `keras.Model.fit`'s.
 
         Returns:
@@ -380,11 +381,14 @@ class Learning:
         """
         if factors is None:
             return tuple(self.networks)
-        named = {name: set(self._roles_of(name)) for name in self.factors}
+        guides = {r for r in self.networks if r.startswith("guide")}
+        named = {
+            name: set(self._roles_of(name)) - guides for name in self.factors
+        }
         details = [roles for name, roles in named.items() if name != "coarse"]
         meanings = {role: {role} for role in self.networks}
-        for kind in ("critic", "guide"):
-            roles = {r for r in self.networks if r.startswith(kind)}
+        critics = {r for r in self.networks if r.startswith("critic")}
+        for kind, roles in (("critic", critics), ("guide", guides)):
             if roles:
                 meanings[kind] = roles
         meanings.update({"detail": set().union(*details), **named})

@@ -8,6 +8,7 @@ from keras_wmgm.recipes.build import tuning_optimizers as tuning_optimizers
 from keras_wmgm.recipes.recipe import Recipe as Recipe
 from keras_wmgm.recipes.recipe import Stage as Stage
 from keras_wmgm.recipes.recipe import read_recipe as read_recipe
+from keras_wmgm.recipes.train import parts_of as parts_of
 from keras_wmgm.recipes.train import read_run as read_run
 from keras_wmgm.recipes.train import start_run as start_run
 from keras_wmgm.recipes.train import train as train

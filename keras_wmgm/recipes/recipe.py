@@ -117,7 +117,7 @@ class Stage:
         """Return what is trained together, one entry for each turn.
 
         Args:
-            factors: The names of the model's factors.
+            factors: The names of all that the model can train alone.
         """
         names = list(self.factors or factors)
         return [[name] for name in names] if self.turn_steps else [names]

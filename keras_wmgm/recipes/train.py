@@ -58,7 +58,7 @@ def train(
             flip=recipe.data.get("flip", False),
             seed=recipe.seed,
         )
-        for factors, epochs in stage.turns(model.factors, len(images)):
+        for factors, epochs in stage.turns(parts_of(model), len(images)):
             end += epochs
             if model.epochs_trained >= end:
                 continue
@@ -73,6 +73,12 @@ def train(
             if model.stop_training:
                 return False
     return True
+
+
+def parts_of(model: keras.Model) -> list[str]:
+    """Return what can be trained alone: the factors, and then the guides."""
+    guides = [role for role in model.networks if role.startswith("guide")]
+    return [*model.factors, *guides]
 
 
 def start_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:

@@ -390,7 +390,7 @@ def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels):
     if size in (32, 40):
         model = recipes.build_model(plan.recipe)
         assert model.image_shape == (size, size, 3)
-        assert model.network_calls(8) == 48
+        assert model.network_calls(8) == 24
 
 
 def test_options_are_what_the_run_is_made_of(photos, tmp_path):
@@ -432,7 +432,9 @@ def test_a_plan_knows_its_steps():
 
     def steps(epochs):
         two = {"coarse": None, "detail": None}
-        model = SimpleNamespace(epochs_trained=epochs, factors=two)
+        model = SimpleNamespace(
+            epochs_trained=epochs, factors=two, networks=two
+        )
         return plan.steps(model, 8)
 
     # Five epochs of two steps for both at once, then one of one for each.

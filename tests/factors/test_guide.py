@@ -76,7 +76,7 @@ def losses(factor, target, learning=None):
     return {role: float(to_numpy(v)) for role, v in found.losses.items()}
 
 
-def test_a_guide_learns_from_every_eighth_image_and_alone_from_all():
+def test_only_the_roles_that_learn_have_a_loss():
     factor = tiny.diffusion(2, guide=tiny.score(2))
     fill(factor.network)
     factor.guide.set_weights(factor.network.get_weights())
@@ -85,37 +85,9 @@ def test_a_guide_learns_from_every_eighth_image_and_alone_from_all():
     alone = losses(factor, target, {"guide"})
     assert alone == {"guide": pytest.approx(both["draw"], 1e-5)}
     assert losses(factor, target, {"draw"}) == {"draw": both["draw"]}
-    # Other images than the first and the ninth are nothing to it.
-    other = wave(target.shape, 1)
-    other[::8] = target[::8]
-    changed = losses(factor, other)
-    assert changed["guide"] == pytest.approx(both["guide"], 1e-5)
-    assert abs(changed["draw"] - both["draw"]) > 1e-3
-
-
-def test_a_guide_learns_at_all_noise_levels(monkeypatch):
-    factor, seen = tiny.diffusion(2, guide=tiny.score(2)), []
-    draw = factor._draw_log_snr
-
-    def noted(batch, seed):
-        seen.append(draw(batch, seed))
-        return seen[-1]
-
-    monkeypatch.setattr(factor, "_draw_log_snr", noted)
-    target = ops.convert_to_tensor(wave((8, 4, 4, 2)))
-    seed = keras.random.SeedGenerator(0)
-    for _ in range(600):
-        factor.loss(target, seed=seed)
-    levels = np.concatenate([to_numpy(x) for x in seen if len(x) == 1])
-    assert len(levels) == 600
-    np.testing.assert_allclose([levels.mean(), levels.std()], [1, 2.4], 0, 0.35)
-
-
-def test_a_small_batch_has_an_image_for_the_guide():
-    factor = tiny.diffusion(2, guide=tiny.score(2))
-    found = losses(factor, wave((1, 4, 4, 2)))
-    assert set(found) == {"draw", "guide"}
-    assert np.isfinite(list(found.values())).all()
+    # Beside the network it has noise and noise levels of its own.
+    assert set(both) == {"draw", "guide"}
+    assert abs(both["guide"] - both["draw"]) > 1e-5
 
 
 def test_calls_count_those_of_the_guide():

@@ -40,7 +40,9 @@ def test_guides_are_roles_of_their_own():
         "guide_2",
     }
     assert model.trained_roles("guide") == ("guide_coarse", "guide_2")
-    assert model.trained_roles("coarse") == ("coarse", "guide_coarse")
+    assert model.trained_roles("coarse") == ("coarse",)
+    assert model.trained_roles("detail") == ("detail_1", "critic_1", "detail_2")
+    assert model.trained_roles() == tuple(model.networks)
     assert model.network_calls(num_steps=8) == 16 + 1 + 16
     with pytest.raises(ValueError, match="must be one of"):
         tiny.model().trained_roles("guide")
@@ -51,7 +53,8 @@ def test_guides_are_roles_of_their_own():
     [
         ("guide", {"guide_coarse", "guide_2"}),
         ("guide_2", {"guide_2"}),
-        ("coarse", {"coarse", "guide_coarse"}),
+        ("coarse", {"coarse"}),
+        (("coarse", "guide_coarse"), {"coarse", "guide_coarse"}),
         (None, {"coarse", "guide_coarse", "detail_2", "guide_2"}),
     ],
 )

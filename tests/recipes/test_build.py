@@ -299,15 +299,50 @@ def test_a_guide_is_its_network_with_other_sizes():
 
 
 def test_a_guide_learns_as_what_it_guides_where_nothing_is_said():
-    model = HybridWMGM((16, 16, 1), 1)
-    optimizers = recipes.build_optimizers(
-        make({"class": "HybridWMGM"}, stages=[{"steps": 1000}]), model, 100
+    table = {**SCORE, "guide": {"filters": [2]}, "guidance": 1.2}
+    recipe = make(
+        {
+            "class": "HybridWMGM",
+            "num_levels": 1,
+            "coarse": SCORE,
+            "details": [table],
+        },
+        stages=[
+            {"factors": ["coarse", "detail_1"], "steps": 1000},
+            {"factors": ["guide"], "steps": 500},
+        ],
     )
-    rates = {
-        role: [float(optimizer._learning_rate(n)) for n in (0, 500, 1000)]
-        for role, optimizer in optimizers.items()
-    }
-    assert rates["guide_1"] == rates["detail_1"] == rates["coarse"]
+    model = recipes.build_model(recipe)
+    optimizers = recipes.build_optimizers(recipe, model, 100)
+
+    def rates(role, *steps):
+        rate = optimizers[role]._learning_rate
+        return [float(rate(step)) for step in steps]
+
+    assert rates("detail_1", 100, 500) == rates("coarse", 100, 500)
+    # Its rate falls over its own steps.
+    assert rates("guide_1", 500) == pytest.approx(rates("detail_1", 1000), 0.1)
     tuned = recipes.build.tuning_optimizers(model)
     assert {t["learning_rate"] for t in tuned.values()} == {1e-4}
     assert set(tuned) == set(model.networks)
+
+
+def test_what_takes_turns_has_the_guides_after_the_factors():
+    table = {**SCORE, "guide": {"filters": [2]}, "guidance": 1.2}
+    model = recipes.build_model(
+        make(
+            {
+                "class": "MultiscaleModel",
+                "num_levels": 1,
+                "coarse": SCORE,
+                "details": [table],
+            }
+        )
+    )
+    parts = recipes.parts_of(model)
+    assert parts == ["coarse", "detail_1", "guide_1"]
+    stage = recipes.Stage(epochs=2, turn_steps=1)
+    turns = [names for names, _ in stage.turns(parts, num_images=32)]
+    assert turns == 2 * [["coarse"], ["detail_1"], ["guide_1"]]
+    roles = [model.trained_roles(names) for names in turns[:3]]
+    assert roles == [("coarse",), ("detail_1",), ("guide_1",)]

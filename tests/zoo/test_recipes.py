@@ -38,7 +38,10 @@ def test_stages_train_every_network_once(name):
         assert len(details) == recipe.model["num_levels"]
     else:
         names = ["detail"]
-    assert trained == ["coarse", *names]
+    names = ["coarse", *names]
+    if "guide" in recipe.model["coarse"]:
+        names += [f"guide_{name.removeprefix('detail_')}" for name in names]
+    assert trained == names
     assert all(stage.num_epochs(1000) for stage in recipe.stages)
 
 
