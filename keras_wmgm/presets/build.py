@@ -11,6 +11,7 @@ import keras
 
 from keras_wmgm.presets.hub import first_line
 from keras_wmgm.presets.registry import CONFIG
+from keras_wmgm.utils.garbage import collection_paused
 
 MAX_WEIGHTS = 5e8
 UNMAKEABLE = (
@@ -24,6 +25,7 @@ UNMAKEABLE = (
 PLAIN = ("keras.src.models.functional", "keras.src.models.sequential")
 
 
+@collection_paused()
 def build(config: dict, custom_objects: dict, folder: Path) -> keras.Model:
     """Make the model of a configuration that has been checked.
 
@@ -93,6 +95,7 @@ def _make(config, custom_objects, folder) -> keras.Model:
     return model
 
 
+@collection_paused()
 def fill(
     model: keras.Model, path: Path, count: int, places: list[str] | None
 ) -> None:
