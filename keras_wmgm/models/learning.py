@@ -10,6 +10,7 @@ from keras import ops
 from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.models.role_optimizer import Averages
 from keras_wmgm.models.role_optimizer import RoleOptimizer
+from keras_wmgm.models.role_optimizer import kind_of
 from keras_wmgm.models.role_optimizer import optimizers_by_role
 from keras_wmgm.models.training_data import EpochCounter
 from keras_wmgm.models.training_data import check_arguments
@@ -381,13 +382,15 @@ class Learning:
         """
         if factors is None:
             return tuple(self.networks)
-        guides = {r for r in self.networks if r.startswith("guide")}
+        critics, guides = (
+            {role for role in self.networks if kind_of(role) == kind}
+            for kind in ("critic", "guide")
+        )
         named = {
             name: set(self._roles_of(name)) - guides for name in self.factors
         }
         details = [roles for name, roles in named.items() if name != "coarse"]
         meanings = {role: {role} for role in self.networks}
-        critics = {r for r in self.networks if r.startswith("critic")}
         for kind, roles in (("critic", critics), ("guide", guides)):
             if roles:
                 meanings[kind] = roles

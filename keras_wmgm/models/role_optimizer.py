@@ -40,19 +40,19 @@ def optimizers_by_role(
     """
     given = default_optimizers()
     if isinstance(optimizer, dict) and "class_name" not in optimizer:
-        kinds = {**dict.fromkeys(roles), **dict.fromkeys(map(_kind, roles))}
+        kinds = {**dict.fromkeys(roles), **dict.fromkeys(map(kind_of, roles))}
         for key, value in optimizer.items():
             given[check_choice("optimizer", key, kinds)] = value
     elif optimizer is not None:
-        given = dict.fromkeys(map(_kind, roles), optimizer)
+        given = dict.fromkeys(map(kind_of, roles), optimizer)
     fallback = given.get("detail", optimizer)
     return {
-        role: _copy(given.get(role, given.get(_kind(role), fallback)))
+        role: _copy(given.get(role, given.get(kind_of(role), fallback)))
         for role in roles
     }
 
 
-def _kind(role):
+def kind_of(role: str) -> str:
     """Return `"detail"` for `"detail_2"`, `"guide"` for `"guide_coarse"`."""
     return role.partition("_")[0]
 

@@ -9,6 +9,7 @@ from keras_wmgm import models
 from keras_wmgm.factors.adversarial_factor import AdversarialFactor
 from keras_wmgm.factors.diffusion_factor import DiffusionFactor
 from keras_wmgm.factors.factor import Factor
+from keras_wmgm.models.role_optimizer import kind_of
 from keras_wmgm.networks.detail_critic import DetailCritic
 from keras_wmgm.networks.detail_unet import DetailUNet
 from keras_wmgm.networks.score_unet import ScoreUNet
@@ -121,7 +122,7 @@ def build_optimizers(
     """
     roles = list(model.networks)
     for name in recipe.optimizers:
-        known = {*roles, *(role.partition("_")[0] for role in roles)}
+        known = {*roles, *(kind_of(role) for role in roles)}
         check_choice("optimizers", name, sorted(known))
     return {
         role: _optimizer(
@@ -189,13 +190,13 @@ def endless_roles(
 
 def _settings(recipe, model, role) -> dict[str, Any]:
     given, default = recipe.optimizers, DEFAULTS[_kind(model, role)]
-    default = given.get(role.partition("_")[0], default)
+    default = given.get(kind_of(role), default)
     return dict(given.get(role, default))
 
 
 def _kind(model, role):
     """Return the key of a role in `DEFAULTS`."""
-    kind = role.partition("_")[0]
+    kind = kind_of(role)
     if kind == "guide":
         return "diffusion"
     if kind == "critic":

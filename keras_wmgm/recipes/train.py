@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_wmgm.data.image_batches import ImageBatches
+from keras_wmgm.models.role_optimizer import kind_of
 from keras_wmgm.recipes.recipe import Recipe
 from keras_wmgm.recipes.transfer import start_from
 from keras_wmgm.utils.files import write_json
@@ -77,7 +78,7 @@ def train(
 
 def parts_of(model: keras.Model) -> list[str]:
     """Return what can be trained alone: the factors, and then the guides."""
-    guides = [role for role in model.networks if role.startswith("guide")]
+    guides = [r for r in model.networks if kind_of(r) == "guide"]
     return [*model.factors, *guides]
 
 
