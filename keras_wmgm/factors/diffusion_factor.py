@@ -24,6 +24,10 @@ from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.serialization import register
 
 LOG_SNR_LIMIT = 20.0
+REACH = 3.0
+"""How far from its mean a log-SNR may be told to a network, in standard
+deviations. What lies beyond is met so rarely in training that networks without
+normalisation explode there."""
 
 
 @register
@@ -31,7 +35,9 @@ class DiffusionFactor(Factor):
     """A factor learned by denoising score matching (WMGM, Eq. 19).
 
     The network predicts the velocity, whose mean squared error is the loss;
-    the log-SNR of a training step is normal, spread evenly over the batch.
+    the log-SNR of a training step is normal, spread evenly over the batch. A
+    network is never told one that is further than three standard deviations
+    from its mean, in training or in drawing.
     Whitened bands have unit standard deviation, which is what the process
     assumes.
 
@@ -163,7 +169,7 @@ class DiffusionFactor(Factor):
         log_snr = self._draw_log_snr(ops.shape(x_0)[0], seed)
         noise = keras.random.normal(ops.shape(x_0), seed=seed)
         x_t = diffuse(x_0, noise, log_snr)
-        v = _velocity(network, x_t, log_snr, condition, k, training)
+        v = self._velocity(network, x_t, log_snr, condition, k, training)
         loss = ops.mean((v - velocity(x_0, noise, log_snr)) ** 2)
         return loss, _calibration(x_0, denoised(x_t, v, log_snr))
 
@@ -179,15 +185,25 @@ class DiffusionFactor(Factor):
         log_snr = self.log_snr_mean + self.log_snr_std * normal
         return ops.clip(log_snr, -LOG_SNR_LIMIT, LOG_SNR_LIMIT)
 
+    def _velocity(self, network, x_t, log_snr, condition, k, training=False):
+        reach = REACH * self.log_snr_std
+        told = ops.clip(
+            log_snr, self.log_snr_mean - reach, self.log_snr_mean + reach
+        )
+        inputs = named_inputs(
+            network, k, x=x_t, log_snr=told, condition=condition
+        )
+        return ops.cast(network(inputs, training=training), "float32")
+
     @property
     def _is_guided(self):
         return self.guide is not None and self.guidance != 1
 
     def _guided_velocity(self, x_t, log_snr, condition, k):
-        v = _velocity(self.network, x_t, log_snr, condition, k)
+        v = self._velocity(self.network, x_t, log_snr, condition, k)
         if not self._is_guided:
             return v
-        v_guide = _velocity(self.guide, x_t, log_snr, condition, k)
+        v_guide = self._velocity(self.guide, x_t, log_snr, condition, k)
         return v + (self.guidance - 1) * (v - v_guide)
 
     def calls(self, num_steps: int) -> int:
@@ -248,13 +264,6 @@ class DiffusionFactor(Factor):
     @classmethod
     def from_config(cls, config):
         return cls(**deserialize_networks(config, ("network", "guide")))
-
-
-def _velocity(network, x_t, log_snr, condition, k, training=False):
-    inputs = named_inputs(
-        network, k, x=x_t, log_snr=log_snr, condition=condition
-    )
-    return ops.cast(network(inputs, training=training), "float32")
 
 
 def _calibration(x_0, guess):

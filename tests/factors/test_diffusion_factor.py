@@ -186,3 +186,28 @@ def test_configuration_comes_back():
     assert {key: found[key] for key in kwargs} == kwargs
     assert list(twin.network.input) == list(factor.network.input)
     assert factor.calls(7) == 7 and factor.is_diffusion
+
+
+class Repeats(keras.layers.Layer):
+    """A velocity that is the log-SNR, as the network was told it."""
+
+    def call(self, x, log_snr):
+        return 0 * x + ops.reshape(log_snr, (-1, 1, 1, 1))
+
+
+def test_a_network_is_told_only_what_it_often_meets(monkeypatch):
+    x = keras.Input((None, None, 2), name="x")
+    log_snr = keras.Input((), name="log_snr")
+    network = keras.Model({"x": x, "log_snr": log_snr}, Repeats()(x, log_snr))
+    factor = factors.DiffusionFactor(network, log_snr_mean=1, log_snr_std=2.0)
+    # At log-SNR -10 all but nothing of x_0 is left: D = -v.
+    noise = {"start": ops.zeros((1, 4, 4, 2))}
+    drawn = to_numpy(factor.sample(noise, num_steps=1))
+    np.testing.assert_allclose(drawn, 5.0, rtol=1e-3)
+    # At 15 the velocity is the noise, and its error (7 - n)^2.
+    levels = ops.full((64,), 15.0)
+    monkeypatch.setattr(factor, "_draw_log_snr", lambda *_: levels)
+    target = ops.zeros((64, 8, 8, 2))
+    seed = keras.random.SeedGenerator(0)
+    loss = factor.loss(target, seed=seed).losses["draw"]
+    assert abs(float(loss) - 50) < 0.6
