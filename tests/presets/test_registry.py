@@ -104,7 +104,9 @@ def test_the_zoo_has_the_networks_that_the_package_describes(name, tmp_path):
         assert network.config == found[-1].networks[role].config, role
 
 
-@pytest.mark.parametrize("name", ["celeba_64", "clothing_128", "afhq_cat_128"])
+@pytest.mark.parametrize(
+    "name", ["celeba_64", "clothing_128", "afhq_cat_128", "faces_utk_128"]
+)
 def test_the_networks_are_those_of_the_recipe(name):
     preset = presets.REGISTRY.get(name)
     recipe = keras_wmgm.recipes.read_recipe(registry.CHECKOUT / preset.recipe)
