@@ -7,21 +7,27 @@ import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_wmgm.callbacks.stopping import TimeLimit
+from keras_wmgm.utils.checks import check_count
 
 FLOOR = 0.02
 """The share of a learning rate that is left at the end."""
+START = 0.25
+"""The share of it that there is at first, where it rises."""
 
 
 class DecayOverTime(keras.callbacks.Callback):
     """Let learning rates fall along a cosine until a `TimeLimit` is reached.
 
     They are set as an epoch begins. A network's rate falls from the epoch on
-    in which it is trained first; one that has a schedule keeps to it. What is
-    left at the end is small: set the rates anew before another `fit`.
+    in which it is trained first, and rises to where it would be in its first
+    steps; one that has a schedule keeps to it. What is left at the end is
+    small: set the rates anew before another `fit`.
 
     Args:
         limit: The `TimeLimit` beside it.
         roles: Of which networks of a `MultiscaleModel`; of all by default.
+        warmup_steps: Steps in which a rate rises, from a quarter of it; 0 to
+            begin with all.
 
     Example:
 
@@ -36,8 +42,14 @@ class DecayOverTime(keras.callbacks.Callback):
         Restarts" ([arXiv:1608.03983](https://arxiv.org/abs/1608.03983)).
     """
 
-    def __init__(self, limit: TimeLimit, roles: Iterable[str] | None = None):
+    def __init__(
+        self,
+        limit: TimeLimit,
+        roles: Iterable[str] | None = None,
+        warmup_steps: int = 0,
+    ):
         super().__init__()
+        self.warmup_steps = check_count("warmup_steps", warmup_steps, minimum=0)
         self.limit = limit
         self.roles = None if roles is None else set(roles)
         self._starts = {}
@@ -49,7 +61,14 @@ class DecayOverTime(keras.callbacks.Callback):
             began, rate = self._starts.setdefault(role, start)
             passed = min(1.0, (now - began) / max(end - began, 1e-6))
             share = FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * passed)) / 2
-            optimizer.learning_rate = share * rate
+            optimizer.learning_rate = self._warm(optimizer) * share * rate
+
+    def _warm(self, optimizer):
+        """Return the share of its rate that an optimizer has risen to."""
+        if not self.warmup_steps:
+            return 1.0
+        steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        return min(1.0, START + (1 - START) * steps / self.warmup_steps)
 
     def _decaying(self):
         """Return the optimizers at work whose rate is a number, by role."""

@@ -33,6 +33,7 @@ from keras_wmgm.recipes import transfer
 from keras_wmgm.recipes import write_run
 from keras_wmgm.recipes.recipe import PRECISIONS
 
+WARMUP_STEPS = 200
 MINUTES = click.FloatRange(min=0, min_open=True)
 
 
@@ -191,7 +192,9 @@ def _train(plan, model, images, sample_minutes, save_minutes):
     """Run the stages; return whether they came to an end, and the signal."""
     limit = TimeLimit(plan.minutes) if plan.minutes else None
     endless = endless_roles(plan.recipe, model, len(images))
-    timed = [limit, DecayOverTime(limit, endless)] if limit else []
+    timed = []
+    if limit:
+        timed = [limit, DecayOverTime(limit, endless, WARMUP_STEPS)]
     done, total = plan.steps(model, len(images))
     bar = Progress(total, limit, done)
     run = RunFolder(plan.folder, minutes=save_minutes, at_end=False)

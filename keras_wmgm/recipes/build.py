@@ -23,8 +23,10 @@ DECAYS = (None, "cosine")
 OWN_OPTIMIZERS = {"ConvMuon": ConvMuon}
 EMA = {"use_ema": True, "ema_momentum": 0.999}
 ADAM = {"class": "Adam", "global_clipnorm": 1.0, "decay": "cosine"}
+GUIDE = {**ADAM, **EMA, "learning_rate": 1e-3, "warmup_steps": 300}
 DEFAULTS = {
-    "diffusion": {**ADAM, **EMA, "learning_rate": 1e-3, "warmup_steps": 300},
+    "diffusion": {**GUIDE, "class": "ConvMuon", "learning_rate": 4e-3},
+    "guide": GUIDE,  # is to learn less
     "gan": {**ADAM, **EMA, "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9},
     "critic": {**ADAM, "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9},
 }
@@ -197,9 +199,7 @@ def _settings(recipe, model, role) -> dict[str, Any]:
 def _kind(model, role):
     """Return the key of a role in `DEFAULTS`."""
     kind = kind_of(role)
-    if kind == "guide":
-        return "diffusion"
-    if kind == "critic":
+    if kind in ("critic", "guide"):
         return kind
     return "diffusion" if model.factors[role].is_diffusion else "gan"
 

@@ -74,3 +74,13 @@ def test_a_rate_falls_from_when_its_network_is_trained(clock):
     expected = 0.51 + 0.49 * np.cos(np.pi * np.array([0, 0, 0, 0.5, 1]))
     detail = [r["detail"] for r in rates.seen]
     np.testing.assert_allclose(detail, 0.04 * expected, 1e-5)
+
+
+def test_rates_rise_in_the_first_steps(clock):
+    model = tiny.compiled(tiny.model(0), keras.optimizers.SGD(0.04))
+    seen = fit(model, clock, warmup_steps=2)  # an epoch has one step
+    expected = 0.51 + 0.49 * np.cos(np.pi * np.arange(5) / 4)
+    expected *= [0.25, 0.625, 1, 1, 1]
+    np.testing.assert_allclose(
+        [rates["coarse"] for rates in seen], 0.04 * expected, 1e-5
+    )

@@ -129,16 +129,17 @@ def test_defaults_are_by_kind(model):
     made = optimizers(model)
     assert list(made) == list(model.networks)
     found = {
-        role: (rate(o, 0), o.beta_1, o.use_ema, o.global_clipnorm)
+        role: (rate(o, 0), type(o).__name__, o.use_ema, o.global_clipnorm)
         for role, o in made.items()
     }
     approx = pytest.approx
     assert found == {
-        "coarse": (approx(1e-3), 0.9, True, 1.0),
-        "detail_1": (approx(2e-4), 0.5, True, 1.0),
-        "critic_1": (approx(2e-4), 0.5, False, 1.0),
-        "detail_2": (approx(1e-3), 0.9, True, 1.0),
+        "coarse": (approx(4e-3), "ConvMuon", True, 1.0),
+        "detail_1": (approx(2e-4), "Adam", True, 1.0),
+        "critic_1": (approx(2e-4), "Adam", False, 1.0),
+        "detail_2": (approx(4e-3), "ConvMuon", True, 1.0),
     }
+    assert made["detail_1"].beta_1 == made["critic_1"].beta_1 == 0.5
 
 
 def test_a_role_comes_before_its_kind(model):
@@ -152,7 +153,7 @@ def test_a_role_comes_before_its_kind(model):
     assert isinstance(made["detail_2"], keras.optimizers.AdamW)
     assert rate(made["detail_1"], 0) == 0.5
     assert rate(made["detail_2"], 0) == 0.25
-    assert isinstance(made["coarse"], keras.optimizers.Adam)
+    assert isinstance(made["coarse"], ConvMuon)
     assert isinstance(made["critic_1"], ConvMuon)
     assert rate(made["critic_1"], 0) == 0.125
 
@@ -298,7 +299,7 @@ def test_a_guide_is_its_network_with_other_sizes():
     assert float(optimizers["detail_1"].learning_rate) != 0.5
 
 
-def test_a_guide_learns_as_what_it_guides_where_nothing_is_said():
+def test_a_guide_learns_by_adam_where_nothing_is_said():
     table = {**SCORE, "guide": {"filters": [2]}, "guidance": 1.2}
     recipe = make(
         {
@@ -321,9 +322,16 @@ def test_a_guide_learns_as_what_it_guides_where_nothing_is_said():
 
     assert rates("detail_1", 100, 500) == rates("coarse", 100, 500)
     # Its rate falls over its own steps.
-    assert rates("guide_1", 500) == pytest.approx(rates("detail_1", 1000), 0.1)
+    assert isinstance(optimizers["guide_1"], keras.optimizers.Adam)
+    (guide,), (detail,) = rates("guide_1", 500), rates("detail_1", 1000)
+    assert guide == pytest.approx(detail / 4, 0.1)
     tuned = recipes.build.tuning_optimizers(model)
-    assert {t["learning_rate"] for t in tuned.values()} == {1e-4}
+    found = {role: t["learning_rate"] for role, t in tuned.items()}
+    assert found == {
+        "coarse": pytest.approx(4e-4),
+        "detail_1": pytest.approx(4e-4),
+        "guide_1": pytest.approx(1e-4),
+    }
     assert set(tuned) == set(model.networks)
 
 
