@@ -8,7 +8,7 @@ Change one thing, and give both the same minutes; they begin after compilation,
 and the learning rate falls to nothing over them.
 
     --set condition_noise=0.3 --set "network.filters=[64,128]"
-    --set 'optimizer.class="ConvMuon"' --set optimizer.learning_rate=4e-3
+    --set 'optimizer.class="Adam"' --set optimizer.learning_rate=1e-3
     --set 'kind="gan"' --set mse_weight=0.05
 
 change the factor's table in the recipe, or that of its optimizer. A factor of

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 import keras
+import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_wmgm.callbacks.stopping import TimeLimit
@@ -26,8 +27,8 @@ class DecayOverTime(keras.callbacks.Callback):
     Args:
         limit: The `TimeLimit` beside it.
         roles: Of which networks of a `MultiscaleModel`; of all by default.
-        warmup_steps: Steps in which a rate rises, from a quarter of it; 0 to
-            begin with all.
+        warmup_steps: Steps in which a rate rises, from a quarter of it; an
+            epoch has their mean. 0 to begin with all.
 
     Example:
 
@@ -64,11 +65,13 @@ class DecayOverTime(keras.callbacks.Callback):
             optimizer.learning_rate = self._warm(optimizer) * share * rate
 
     def _warm(self, optimizer):
-        """Return the share of its rate that an optimizer has risen to."""
+        """Return the share of its rate that an optimizer has in an epoch."""
         if not self.warmup_steps:
             return 1.0
-        steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
-        return min(1.0, START + (1 - START) * steps / self.warmup_steps)
+        first = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        steps = first + np.arange(self.params.get("steps") or 1)
+        shares = START + (1 - START) * steps / self.warmup_steps
+        return float(np.minimum(1.0, shares).mean())
 
     def _decaying(self):
         """Return the optimizers at work whose rate is a number, by role."""

@@ -163,6 +163,8 @@ def renew_rates(recipe: Recipe, model: keras.Model, num_images: int) -> None:
     """
     wanted = build_optimizers(recipe, model, num_images)
     for role, optimizer in model.optimizer.by_role.items():
+        if type(optimizer) is not type(wanted[role]):
+            continue  # of a run from when another was the default
         rate = wanted[role]._learning_rate
         if not isinstance(rate, LearningRateSchedule):
             rate = float(wanted[role].learning_rate)

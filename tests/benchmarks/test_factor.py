@@ -67,8 +67,8 @@ def test_settings_change_one_factor_and_its_optimizer(inputs):
     settings = [
         "network.filters=[8]",
         "condition_noise=0.3",
-        "optimizer.learning_rate=4e-3",
-        'optimizer.class="ConvMuon"',
+        "optimizer.learning_rate=2e-3",
+        'optimizer.class="Adam"',
     ]
     factor.change(recipe, "detail_1", settings)
     assert recipe.model["details"] == [
@@ -79,7 +79,7 @@ def test_settings_change_one_factor_and_its_optimizer(inputs):
     ]
     assert recipe.model["coarse"] == {"network": {"filters": [4]}}
     table = recipe.optimizers["detail_1"]
-    assert (table["class"], table["learning_rate"]) == ("ConvMuon", 4e-3)
+    assert (table["class"], table["learning_rate"]) == ("Adam", 2e-3)
     assert table["use_ema"] and table["global_clipnorm"] == 1.0
 
 

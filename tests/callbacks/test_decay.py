@@ -84,3 +84,12 @@ def test_rates_rise_in_the_first_steps(clock):
     np.testing.assert_allclose(
         [rates["coarse"] for rates in seen], 0.04 * expected, 1e-5
     )
+
+
+def test_a_long_epoch_has_the_mean_of_its_rising_rates(clock):
+    limit = TimeLimit(minutes=1)
+    decay = DecayOverTime(limit, warmup_steps=4)
+    decay.params = {"steps": 8}
+    optimizer = keras.optimizers.SGD(0.04)
+    shares = [0.25, 0.4375, 0.625, 0.8125, 1, 1, 1, 1]
+    assert decay._warm(optimizer) == np.mean(shares)

@@ -231,6 +231,7 @@ def test_a_run_stops_after_some_minutes(tmp_path, photos, monkeypatch):
     decays = [c for c in seen if isinstance(c, DecayOverTime)]
     assert [c.roles for c in decays] == [{"coarse", "detail", "critic"}] * 2
     assert all(c.limit in seen for c in decays)
+    assert [c.warmup_steps for c in decays] == [200] * 2
 
 
 def test_training_that_fails_leaves_no_run_of_it(start, tmp_path, recipe):

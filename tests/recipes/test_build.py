@@ -212,6 +212,15 @@ def test_a_run_that_goes_on_begins_with_the_whole_rate(model):
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
 
 
+def test_an_optimizer_of_another_class_keeps_its_rate(model):
+    adam = {"class": "Adam", "learning_rate": 1e-3}
+    old = make(stages=({},), optimizers={"coarse": adam})
+    model.compile(recipes.build_optimizers(old, model, 40))
+    recipes.renew_rates(make(stages=({},)), model, 40)
+    rate = model.optimizer.by_role["coarse"].learning_rate
+    assert float(rate) == pytest.approx(1e-3)
+
+
 @pytest.mark.parametrize(
     "tables, text",
     [
