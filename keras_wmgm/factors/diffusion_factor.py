@@ -37,9 +37,8 @@ class DiffusionFactor(Factor):
     The network predicts the velocity, whose mean squared error is the loss;
     the log-SNR of a training step is normal, spread evenly over the batch. A
     network is never told one that is further than three standard deviations
-    from its mean, in training or in drawing.
-    Whitened bands have unit standard deviation, which is what the process
-    assumes.
+    from its mean, in training or in drawing. Whitened bands have unit standard
+    deviation, which is what the process assumes.
 
     A guide is a network that has learned the same, but worse: smaller, and for
     fewer steps. What the network says beyond its guide, `v - v_guide`, points
