@@ -16,10 +16,10 @@ another kind than before has what is set and no more, and so has an optimizer of
 another class, besides how it averages, clips and decays.
 
 A detail factor draws upon the photographs' own coarse bands, so no other factor
-has a part in it. `held-out loss` compares diffusion with diffusion only; `FD`
-is of 2,000 images of the size that the level's details complete, to all
-training photographs at that size; `std ratio` and `r` are those of
-`benchmarks.scales`.
+has a part in it, nor has a guide, which would have to learn, too. `held-out
+loss` compares diffusion with diffusion only; `FD` is of 2,000 images of the
+size that the level's details complete, to all training photographs at that
+size; `std ratio` and `r` are those of `benchmarks.scales`.
 """
 
 import argparse
@@ -134,6 +134,8 @@ def train(recipe, factor, images, minutes):
     # Without an end, for the rates are the clock's.
     recipe.stages = [Stage([factor], batch_size=batch_size)]
     model, clock = build_model(recipe), Clock(minutes)
+    if model.factors[factor].is_diffusion:
+        model.factors[factor].guidance = 1.0  # no guide learns here
     model.compile(build_optimizers(recipe, model, len(images)))
     batches = keras_wmgm.data.ImageBatches(
         images, batch_size, flip=recipe.data.get("flip", False), seed=0

@@ -10,6 +10,7 @@ photograph with details h: 1 for the true distribution, 0 for a generator that
 ignores its noise. 1 is perfect everywhere.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -17,6 +18,7 @@ import keras_wmgm
 from benchmarks.arguments import preset_parser
 from benchmarks.squeezenet import describe
 from keras_wmgm.models.noise import draw
+from keras_wmgm.utils.untracked import Untracked
 
 BANDS = ("cH", "cV", "cD")
 BATCH = 32
@@ -38,19 +40,30 @@ def whitened(model, images):
     ]
 
 
+class Drawing(keras.Model):
+    """One level's details as a model of noise and condition, for `predict`."""
+
+    def __init__(self, factor, k, plan):
+        super().__init__(dtype="float32")
+        self.networks = list(factor.drawing())
+        self.parts = Untracked(factor=factor, k=k, plan=plan)
+
+    def call(self, inputs):
+        noise, parts = {"start": inputs["start"]}, self.parts
+        return parts.factor.sample(
+            noise, inputs["condition"], parts.k, **parts.plan
+        )
+
+
 def drawn_details(model, condition, k, num_steps, seed):
     """Return details of level k, drawn upon whitened coarse bands."""
-    factor, (_, height, width, channels) = model.details[k - 1], condition.shape
+    factor = model.details[k - 1]
+    count, height, width, channels = condition.shape
     plan = {"num_steps": num_steps, "sampler": "dpm_solver_2m"}
     shapes = factor.noise_shapes((height, width, 3 * channels), **plan)
-    parts = []
-    for start in range(0, len(condition), BATCH):
-        c = ops.convert_to_tensor(condition[start : start + BATCH])
-        indices = range(start, start + c.shape[0])
-        noise = draw({("detail", k): shapes}, seed, indices)
-        noise = {"start": ops.convert_to_tensor(noise["detail"])}
-        parts.append(ops.convert_to_numpy(factor.sample(noise, c, k, **plan)))
-    return np.concatenate(parts)
+    noise = draw({("detail", k): shapes}, seed, range(count))
+    inputs = {"start": noise["detail"], "condition": condition}
+    return Drawing(factor, k, plan).predict(inputs, batch_size=BATCH, verbose=0)
 
 
 def band_stds(details):

@@ -35,7 +35,7 @@ ABOVE = {
     "data": TOP | {"networks", "factors", "presets", "callbacks"},
     "callbacks": TOP | {"networks", "factors"},
     "models": {"recipes", "cli", "callbacks"},
-    "recipes": {"cli", "presets", "callbacks"},
+    "recipes": {"cli", "presets"},
 }
 """What each part of the package must not know of."""
 

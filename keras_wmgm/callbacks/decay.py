@@ -14,6 +14,8 @@ FLOOR = 0.02
 """The share of a learning rate that is left at the end."""
 START = 0.25
 """The share of it that there is at first, where it rises."""
+RISEN = 0.1
+"""The share of the time after which it has risen, in however few steps."""
 
 
 class DecayOverTime(keras.callbacks.Callback):
@@ -21,8 +23,8 @@ class DecayOverTime(keras.callbacks.Callback):
 
     They are set as an epoch begins. A network's rate falls from the epoch on
     in which it is trained first, and rises to where it would be in its first
-    steps; one that has a schedule keeps to it. What is left at the end is
-    small: set the rates anew before another `fit`.
+    steps, or in a tenth of the time; one that has a schedule keeps to it. What
+    is left at the end is small: set the rates anew before another `fit`.
 
     Args:
         limit: The `TimeLimit` beside it.
@@ -62,7 +64,9 @@ class DecayOverTime(keras.callbacks.Callback):
             began, rate = self._starts.setdefault(role, start)
             passed = min(1.0, (now - began) / max(end - began, 1e-6))
             share = FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * passed)) / 2
-            optimizer.learning_rate = self._warm(optimizer) * share * rate
+            if passed < RISEN:
+                share *= self._warm(optimizer)
+            optimizer.learning_rate = share * rate
 
     def _warm(self, optimizer):
         """Return the share of its rate that an optimizer has in an epoch."""

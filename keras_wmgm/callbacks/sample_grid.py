@@ -1,6 +1,7 @@
 """A picture of what the model draws, every so often."""
 
 import os
+from itertools import takewhile
 from pathlib import Path
 
 import keras
@@ -9,13 +10,16 @@ from keras_wmgm.callbacks.interval import Interval
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
+from keras_wmgm.utils.images import pixelated
 
 
 class SampleGrid(keras.callbacks.Callback):
     """Draw a grid of images with the averaged weights, every few epochs.
 
     The noise is the same every time, so one sees the same pictures become
-    better. Training is not touched: its weights are back before it goes on.
+    better. The finest details are left out as long as nothing has learned
+    them, and pixels are as large as what has. Training is not touched: its
+    weights are back before it goes on.
 
     Args:
         folder: Where `epoch_0010.png`, ... are written.
@@ -62,6 +66,11 @@ class SampleGrid(keras.callbacks.Callback):
             images = self.model.generate(
                 self.num_images, self.num_steps, seed=self.seed, verbose=0
             )
+            size = 2 ** len(list(takewhile(_is_new, self.model.details)))
         finally:
             self.model.use_average(averaged)
-        save_image(image_grid(images), path)
+        save_image(image_grid(pixelated(images, size)), path)
+
+
+def _is_new(factor):
+    return factor.is_new

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_wmgm.callbacks.run_folder import RUN_FILE
 from keras_wmgm.cli.options import check_apart
 from keras_wmgm.cli.options import make_folder
@@ -14,15 +12,15 @@ from keras_wmgm.recipes import Recipe
 from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import keep_start
-from keras_wmgm.recipes import parts_of
 from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes import read_run
+from keras_wmgm.recipes import share_time
 from keras_wmgm.recipes import shared_bands
+from keras_wmgm.recipes import stages_in_turn
 from keras_wmgm.recipes import tuning_optimizers
 from keras_wmgm.recipes.train import FACTS
 
 DEFAULT_MINUTES = 60.0
-TURN_STEPS = 100
 CRITIC_WARMUP_STEPS = 200
 COARSE_SIZE = 8
 IN_DATA = ("image_size", "crop", "flip", "channels", "on_error")
@@ -51,17 +49,14 @@ class Plan:
     facts: dict[str, Any]
     minutes: float | None
 
-    def steps(
-        self, model: keras.Model, num_images: int
-    ) -> tuple[int, int | None]:
-        """Return the steps that are done, and all; `None` for no end."""
-        epochs, done, total = model.epochs_trained, 0, 0
+    def steps(self, epochs: int, num_images: int) -> tuple[int, int | None]:
+        """Return the steps of so many epochs, and all; `None` for no end."""
+        done = total = 0
         for stage in self.recipe.stages:
             per_epoch = stage.steps_per_epoch(num_images)
             length = stage.num_epochs(num_images)
             if length is None:
                 return done + epochs * per_epoch, None
-            length *= len(stage.parts(parts_of(model)))
             done += min(epochs, length) * per_epoch
             total += length * per_epoch
             epochs -= min(epochs, length)
@@ -82,18 +77,16 @@ def make_plan(given: dict[str, Any]) -> Plan:
     folder = Path(given["output"])
     _check_new(folder)
     check_apart(given["data"], folder)
-    minutes = given.get("minutes")
-    if "recipe" in given:
-        recipe = _with_options(read_recipe(given["recipe"]), given)
-    else:
-        recipe = _default_recipe(given)
-        if recipe.stages[-1].epochs is None and minutes is None:
-            minutes = DEFAULT_MINUTES
     facts = {"data": _absolute(given["data"])}
+    own = "recipe" not in given
+    recipe = _default_recipe(given) if own else _given_recipe(given)
     if "init_from" in given:
-        facts["tuned"] = "recipe" not in given
-        facts["init_from"] = _init(recipe, given["init_from"], facts["tuned"])
+        facts["tuned"] = own
+        facts["init_from"] = _init(recipe, given)
+    elif own:
+        recipe.stages = _stages(build_model(recipe), given)
     make_folder(folder)
+    minutes = given.get("minutes") or _minutes(recipe)
     return Plan(recipe, folder, facts, minutes)
 
 
@@ -107,30 +100,64 @@ def resumed_plan(folder: str, given: dict[str, Any]) -> Plan:
             f"--epochs may be given anew. Received: {_flags(others)}"
         )
     recipe, facts = read_run(folder)
-    last, minutes = recipe.stages[-1], given.get("minutes")
+    minutes = given.get("minutes")
     if "epochs" in given:
-        last.epochs, last.steps = given["epochs"], None
-    if last.epochs is None and last.steps is None and minutes is None:
+        _go_on_for(recipe.stages[-1], given["epochs"])
+    elif minutes is None and recipe.stages[-1].is_endless:
         minutes = DEFAULT_MINUTES
     if "data" in given:
         check_apart(given["data"], Path(folder))
         facts["data"] = _absolute(given["data"])
-    return Plan(recipe, Path(folder), facts, minutes)
+    if minutes:
+        share_time(recipe.stages, minutes)
+    return Plan(recipe, Path(folder), facts, minutes or _minutes(recipe))
+
+
+def _go_on_for(stage, epochs):
+    if stage.minutes is not None:
+        raise ValueError(
+            "The run goes by the clock: give --minutes. "
+            f"Received: --epochs {epochs}"
+        )
+    stage.epochs, stage.steps = epochs, None
+
+
+def _minutes(recipe):
+    """Return the time of a recipe that goes by the clock alone."""
+    minutes = [stage.minutes for stage in recipe.stages]
+    return None if None in minutes else sum(minutes)
 
 
 def _default_recipe(given):
-    """Return one stage of all factors, or of those that are asked for."""
+    """Return the recipe that the options make, but for its stages."""
     values = {
         "data": {n: given[n] for n in IN_DATA if n in given},
         "model": _model(given),
-        "stages": [{n: given[n] for n in IN_STAGE if n in given}],
     }
     values["data"].setdefault("image_size", 64)
-    stage = values["stages"][0]
-    stage["turn_steps"] = TURN_STEPS
-    if "factors" in stage:
-        stage["factors"] = stage["factors"].replace(" ", "").split(",")
     return _with_options(Recipe.from_dict(values), given)
+
+
+def _stages(model, given, from_nothing=True):
+    """Return a stage for each factor, or for those that are asked for."""
+    names, epochs = given.get("factors"), given.get("epochs")
+    if epochs is None:
+        given.setdefault("minutes", DEFAULT_MINUTES)
+    return stages_in_turn(
+        model,
+        names and names.replace(" ", "").split(","),
+        None if epochs else given["minutes"],
+        epochs,
+        given.get("batch_size", Stage.batch_size),
+        from_nothing,
+    )
+
+
+def _given_recipe(given):
+    recipe = _with_options(read_recipe(given["recipe"]), given)
+    if "minutes" in given:
+        share_time(recipe.stages, given["minutes"])
+    return recipe
 
 
 def _with_options(recipe, given):
@@ -159,12 +186,13 @@ def _model(given):
     return model
 
 
-def _init(recipe, preset, tuned):
+def _init(recipe, given):
     """Fit a recipe to a preset, and return where the preset is.
 
     Without a recipe of the user's, the run is the preset's own model, tuned.
     A recipe's networks stay, and take what the preset has for their bands.
     """
+    preset = given["init_from"]
     source = from_preset(preset, load_weights=False)
     height, width, _ = source.image_shape
     if height != width:
@@ -172,8 +200,10 @@ def _init(recipe, preset, tuned):
             "Images are read as squares, and the preset's are none. "
             f"Received: a preset of {width}x{height} pixels"
         )
-    if tuned:
+    if "recipe" not in given:
         _take_over(recipe, source)
+        source.compile()  # makes its critics
+        recipe.stages = _stages(source, given, from_nothing=False)
         _warm_critics_up(recipe, source, source.factors)
     else:
         model = build_model(recipe)
@@ -206,13 +236,12 @@ def _warm_critics_up(recipe, model, started):
 
     A preset holds none, and new ones would lead its generators astray.
     """
-    model.compile()  # makes the critics of a preset
     trained = {r for s in recipe.stages for r in model.trained_roles(s.factors)}
     roles = {r for name in started for r in model.trained_roles([name])}
     critics = sorted(r for r in roles & trained if r.startswith("critic"))
     if critics:
         size = recipe.stages[0].batch_size
-        warmup = Stage(critics, None, CRITIC_WARMUP_STEPS, size)
+        warmup = Stage(critics, steps=CRITIC_WARMUP_STEPS, batch_size=size)
         recipe.stages.insert(0, warmup)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 import keras
 
-from keras_wmgm.callbacks import DecayOverTime
 from keras_wmgm.callbacks import HistoryFile
 from keras_wmgm.callbacks import RunFolder
 from keras_wmgm.callbacks import SampleGrid
@@ -25,7 +24,6 @@ from keras_wmgm.data.image_folder import load_images
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
-from keras_wmgm.recipes import endless_roles
 from keras_wmgm.recipes import renew_rates
 from keras_wmgm.recipes import start_run
 from keras_wmgm.recipes import train as train_stages
@@ -33,7 +31,6 @@ from keras_wmgm.recipes import transfer
 from keras_wmgm.recipes import write_run
 from keras_wmgm.recipes.recipe import PRECISIONS
 
-WARMUP_STEPS = 200
 MINUTES = click.FloatRange(min=0, min_open=True)
 
 
@@ -52,12 +49,12 @@ MINUTES = click.FloatRange(min=0, min_open=True)
     "--minutes",
     type=MINUTES,
     help="Stop after so long; learning rates fall until then, from their "
-    "whole height when a run goes on.",
+    "whole height when a run goes on.  [default: 60, if nothing else ends it]",
 )
 @click.option(
     "--epochs",
     type=COUNT,
-    help="Of each factor.  [default: as --minutes, or an hour]",
+    help="Of each factor, instead of --minutes.",
 )
 @click.option(
     "--image-size", type=COUNT, help="Height and width.  [default: 64]"
@@ -191,25 +188,20 @@ def _networks(model):
 def _train(plan, model, images, sample_minutes, save_minutes):
     """Run the stages; return whether they came to an end, and the signal."""
     limit = TimeLimit(plan.minutes) if plan.minutes else None
-    endless = endless_roles(plan.recipe, model, len(images))
-    timed = []
-    if limit:
-        timed = [limit, DecayOverTime(limit, endless, WARMUP_STEPS)]
-    done, total = plan.steps(model, len(images))
+    done, total = plan.steps(model.epochs_trained, len(images))
     bar = Progress(total, limit, done)
     run = RunFolder(plan.folder, minutes=save_minutes, at_end=False)
     with StopOnSignal() as stop:
         callbacks = [
             bar,
             stop,
-            *timed,
             Watch(bar.tell),
             HistoryFile(plan.folder / "history.jsonl"),
             run,
             SampleGrid(plan.folder / "samples", minutes=sample_minutes),
         ]
         try:
-            whole = train_stages(model, plan.recipe, images, callbacks)
+            whole = train_stages(model, plan.recipe, images, callbacks, limit)
         finally:
             bar.close()
         run.set_model(model)

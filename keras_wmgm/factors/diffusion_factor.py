@@ -129,6 +129,13 @@ class DiffusionFactor(Factor):
             return {"draw": self.network}
         return {"draw": self.network, "guide": self.guide}
 
+    @property
+    def is_new(self) -> bool:
+        # As `ScoreUNet` begins: the last layer is 0, and so is the velocity.
+        last = self.network.layers[-1].weights
+        values = (ops.convert_to_numpy(weight) for weight in last)
+        return bool(last) and not any(value.any() for value in values)
+
     def drawing(self) -> tuple[keras.Model, ...]:
         return tuple(self.networks.values())
 

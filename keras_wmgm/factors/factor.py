@@ -85,6 +85,14 @@ class Factor(keras.layers.Layer):
         """What `loss` measures beside the losses: fields of `FactorLoss`."""
         return ("std_ratio",)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the network that draws shows that it has learned nothing.
+
+        Not every network does.
+        """
+        return False
+
     def drawing(self) -> tuple[keras.Model, ...]:
         """Return the networks that `sample` calls.
 

@@ -79,9 +79,9 @@ class HybridWMGM(MultiscaleModel):
         if coarse is None:
             coarse = coarse_diffusion(channels)
         if details is None:
-            gans = [detail_gan(channels) for _ in range(gan_levels)]
-            rest = sizes[gan_levels:]
-            details = [*gans, *(detail_diffusion(channels, n) for n in rest)]
+            makers = gan_levels * [detail_gan]
+            makers += (num_levels - gan_levels) * [detail_diffusion]
+            details = [make(channels) for make in makers]
         super().__init__(
             image_shape, num_levels, coarse, details, seed=seed, **kwargs
         )

@@ -1,7 +1,9 @@
 """The factors that models take where none are given: small, and for a CPU.
 
 Their score networks have no normalisation: on a CPU its passes over the
-features take longer than the convolutions (zoo/NOTES.md has the figures).
+features take longer than the convolutions. Those of details are the same for
+every size, so that one may begin with the weights of another (zoo/NOTES.md has
+the figures).
 """
 
 from keras_wmgm.factors.adversarial_factor import AdversarialFactor
@@ -11,8 +13,6 @@ from keras_wmgm.networks.detail_unet import DetailUNet
 from keras_wmgm.networks.score_unet import ScoreUNet
 
 CONDITION_NOISE = 0.1
-ATTENTION_SIZE = 16
-"""Bands of so many pixels and less get self-attention, at half their size."""
 
 
 def coarse_diffusion(channels: int) -> DiffusionFactor:
@@ -21,12 +21,11 @@ def coarse_diffusion(channels: int) -> DiffusionFactor:
     return DiffusionFactor(network)
 
 
-def detail_diffusion(channels: int, size: int) -> DiffusionFactor:
-    """Return the conditional diffusion of a detail band of `size` pixels."""
+def detail_diffusion(channels: int) -> DiffusionFactor:
+    """Return the conditional diffusion of a detail band."""
     network = ScoreUNet(
         3 * channels,
         condition_channels=channels,
-        attention_levels=(1,) if size <= ATTENTION_SIZE else (),
         normalization=None,
     )
     return DiffusionFactor(

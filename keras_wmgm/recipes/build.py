@@ -171,25 +171,29 @@ def renew_rates(recipe: Recipe, model: keras.Model, num_images: int) -> None:
         optimizer.learning_rate = rate
 
 
-def endless_roles(
+def rates_by_time(
     recipe: Recipe, model: keras.Model, num_images: int
-) -> list[str]:
+) -> dict[str, int]:
     """Return the roles whose learning rates decay, but not by any step.
 
-    Their stages have no end, so it is the time that has to say how far they
-    are: `keras_wmgm.callbacks.DecayOverTime`.
+    No number of steps ends their stages, so it is the time that has to say
+    how far they are: `keras_wmgm.callbacks.DecayOverTime`.
 
     Args:
         recipe: As of `build_optimizers`.
         model: As of `build_optimizers`.
         num_images: As of `build_optimizers`.
+
+    Returns:
+        In how many steps each rises at first, by role.
     """
-    return [
-        role
-        for role in model.networks
-        if _settings(recipe, model, role).get("decay") == "cosine"
+    tables = {role: _settings(recipe, model, role) for role in model.networks}
+    return {
+        role: table.get("warmup_steps", 0)
+        for role, table in tables.items()
+        if table.get("decay") == "cosine"
         and _steps(recipe, model, role, num_images) is None
-    ]
+    }
 
 
 def _settings(recipe, model, role) -> dict[str, Any]:

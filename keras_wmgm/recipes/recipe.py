@@ -31,7 +31,7 @@ warmup_steps = 300
 
 [[stages]]                     one after the other
 factors = ["coarse"]           all, if left out
-epochs = 100                   or steps = 10_000
+epochs = 100                   or steps = 10_000, or minutes = 20
 batch_size = 64
 
 [[stages]]
@@ -43,8 +43,6 @@ TOML has no `None`: an argument that is to be it is "none".
 
 import os
 import tomllib
-from collections.abc import Iterable
-from collections.abc import Iterator
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
@@ -53,13 +51,12 @@ from typing import Any
 
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.checks import check_optional_count
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 CLASSES = ("HybridWMGM", "WMGM", "MultiscaleModel")
 DATA_KEYS = ("source", "image_size", "crop", "channels", "flip", "on_error")
-FOREVER = 10**9
-"""Epochs that no run comes to the end of."""
 MODEL_KEYS = ("class", "num_levels", "gan_levels", "coarse", "details", "name")
 
 
@@ -69,35 +66,36 @@ class Stage:
 
     Attributes:
         factors: Names as `fit` takes them; `None` for all.
-        epochs: How many for each; `None` with `steps`, or to go on until the
-            time is up.
-        steps: How many steps for each at least, in whole epochs.
+        epochs: How many; `None` with `steps` or `minutes`, or to go on until
+            a callback stops it.
+        steps: How many steps at least, in whole epochs.
         batch_size: Images per step.
-        turn_steps: The factors take turns, each of so many steps at least, in
-            whole epochs; `None` to train them in the same step. What is
-            compiled for a factor alone is ready much sooner.
         start_from: Another factor, from whose weights the stage's only one
-            starts: fine details look like those half as fine.
+            starts, unless it has learned before: fine details look like those
+            half as fine.
+        minutes: How long; learning rates that decay fall until then. A run
+            that goes on begins such a stage anew.
     """
 
     factors: list[str] | None = None
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 32
-    turn_steps: int | None = None
     start_from: str | None = None
+    minutes: float | None = None
 
     def __post_init__(self):
         if isinstance(self.factors, str):
             self.factors = [self.factors]
         check_optional_count("epochs", self.epochs)
         check_optional_count("steps", self.steps)
-        check_optional_count("turn_steps", self.turn_steps)
+        if self.minutes is not None:
+            check_number("minutes", self.minutes, low=0, above=True)
         check_count("batch_size", self.batch_size)
-        if self.epochs and self.steps:
+        if len(self._ends) > 1:
             raise ValueError(
-                "A stage lasts for `epochs` or for `steps`, not both. "
-                f"Received: epochs={self.epochs}, steps={self.steps}"
+                "A stage lasts for `epochs`, for `steps` or for `minutes`. "
+                f"Received: {', '.join(self._ends)}"
             )
         if self.start_from is not None and len(self.factors or ()) != 1:
             raise ValueError(
@@ -105,37 +103,29 @@ class Stage:
                 f"Received: factors={self.factors}"
             )
 
+    @property
+    def _ends(self):
+        ends = ("epochs", "steps", "minutes")
+        return [
+            f"{name}={value}"
+            for name in ends
+            if (value := getattr(self, name)) is not None
+        ]
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether nothing says when it ends."""
+        return not self._ends
+
     def steps_per_epoch(self, num_images: int) -> int:
         """Return the batches of an epoch."""
         return max(1, num_images // self.batch_size)
 
     def num_epochs(self, num_images: int) -> int | None:
-        """Return how many epochs each factor gets; `None` for no end."""
-        return self._epochs(self.steps, num_images) or self.epochs
-
-    def parts(self, factors: Iterable[str]) -> list[list[str]]:
-        """Return what is trained together, one entry for each turn.
-
-        Args:
-            factors: The names of all that the model can train alone.
-        """
-        names = list(self.factors or factors)
-        return [[name] for name in names] if self.turn_steps else [names]
-
-    def turns(
-        self, factors: Iterable[str], num_images: int
-    ) -> Iterator[tuple[list[str], int]]:
-        """Yield what is trained and for how many epochs, turn by turn."""
-        left = self.num_epochs(num_images)
-        turn = self._epochs(self.turn_steps, num_images) or left
-        while left is None or left > 0:
-            length = turn if left is None else min(turn or left, left)
-            for names in self.parts(factors):
-                yield names, length or FOREVER
-            left = None if left is None else left - length
-
-    def _epochs(self, steps, num_images):
-        return steps and -(-steps // self.steps_per_epoch(num_images))
+        """Return how many epochs there are; `None` if no number says so."""
+        if self.steps is None:
+            return self.epochs
+        return -(-self.steps // self.steps_per_epoch(num_images))
 
 
 @dataclass
@@ -184,10 +174,10 @@ class Recipe:
         if not self.stages:
             raise ValueError("A recipe needs at least one stage.")
         for stage in self.stages[:-1]:
-            if not (stage.epochs or stage.steps):
+            if stage.is_endless:
                 raise ValueError(
-                    "Every stage but the last needs `epochs` or `steps`. "
-                    f"Received: {stage}"
+                    "Every stage but the last needs `epochs`, `steps` or "
+                    f"`minutes`. Received: {stage}"
                 )
 
     @classmethod

@@ -8,13 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_wmgm.callbacks.decay import DecayOverTime
+from keras_wmgm.callbacks.stopping import TimeLimit
 from keras_wmgm.data.image_batches import ImageBatches
-from keras_wmgm.models.role_optimizer import kind_of
+from keras_wmgm.recipes.build import rates_by_time
 from keras_wmgm.recipes.recipe import Recipe
 from keras_wmgm.recipes.transfer import start_from
 from keras_wmgm.utils.files import write_json
 
 FACTS = "run.json"
+FOREVER = 10**9
+"""Epochs that no run comes to the end of."""
 
 
 def train(
@@ -22,21 +26,24 @@ def train(
     recipe: Recipe,
     images: np.ndarray,
     callbacks: list[keras.callbacks.Callback] | None = None,
+    limit: TimeLimit | None = None,
 ) -> bool:
     """Train a model by the stages of a recipe, from where it is.
 
     Epochs are counted through all stages, so a model that `load_run` gave
-    back goes on in the stage it had reached.
+    back goes on in the stage it had reached. A stage of some minutes begins
+    anew; in it, and in one without an end, rates that decay follow the clock.
 
     Args:
         model: A compiled model.
         recipe: Its recipe.
         images: uint8, `(num_images, height, width, channels)`.
         callbacks: What every `fit` gets, a `RunFolder` for one.
+        limit: The time of the whole run.
 
     Returns:
-        Whether the last stage came to its end; False where a callback
-        stopped it.
+        Whether the last stage came to its end; False where a callback, or
+        the time of the whole run, stopped it.
 
     Example:
 
@@ -51,35 +58,47 @@ def train(
     """
     end = 0
     for stage in recipe.stages:
-        if stage.start_from and model.epochs_trained == end:
-            start_from(model, stage.start_from, *stage.factors)
-        batches = ImageBatches(
-            images,
-            stage.batch_size,
-            flip=recipe.data.get("flip", False),
-            seed=recipe.seed,
-        )
-        for factors, epochs in stage.turns(parts_of(model), len(images)):
-            end += epochs
-            if model.epochs_trained >= end:
-                continue
-            model.fit(
-                batches,
-                initial_epoch=model.epochs_trained,
-                epochs=end,
-                factors=factors,
-                callbacks=list(callbacks or []),
-                verbose=0,
-            )
-            if model.stop_training:
-                return False
+        epochs = stage.num_epochs(len(images))
+        end = end + epochs if epochs else FOREVER
+        if model.epochs_trained >= end:
+            continue
+        own = TimeLimit(stage.minutes) if stage.minutes else None
+        _fit(model, recipe, stage, images, end, callbacks, limit, own)
+        over = own and own.reached and not (limit and limit.reached)
+        if model.stop_training and not over:
+            return False
+        end = model.epochs_trained
     return True
 
 
-def parts_of(model: keras.Model) -> list[str]:
-    """Return what can be trained alone: the factors, and then the guides."""
-    guides = [r for r in model.networks if kind_of(r) == "guide"]
-    return [*model.factors, *guides]
+def _fit(model, recipe, stage, images, end, callbacks, limit, own):
+    """Train for one stage, to the epoch `end` or until the time is up."""
+    if stage.start_from and not _has_learned(model, *stage.factors):
+        start_from(model, stage.start_from, *stage.factors)
+    clocks = [clock for clock in (own, limit) if clock]
+    if clocks and end == FOREVER:
+        rates = rates_by_time(recipe, model, len(images))
+        clocks += [DecayOverTime(clocks[0], [r], w) for r, w in rates.items()]
+    batches = ImageBatches(
+        images,
+        stage.batch_size,
+        flip=recipe.data.get("flip", False),
+        seed=recipe.seed,
+    )
+    model.fit(
+        batches,
+        initial_epoch=model.epochs_trained,
+        epochs=end,
+        factors=stage.factors,
+        callbacks=[*(callbacks or []), *clocks],
+        verbose=0,
+    )
+
+
+def _has_learned(model, role):
+    """Return whether a network has been trained since it was compiled."""
+    iterations = model.optimizer.by_role[role].iterations
+    return int(keras.ops.convert_to_numpy(iterations)) > 0
 
 
 def start_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:

@@ -27,7 +27,7 @@ def shared_bands(source: keras.Model, model: keras.Model) -> dict[str, str]:
         names[band]: origins[band]
         for band in names
         if band in origins
-        and _alike(source.factors[origins[band]], model.factors[names[band]])
+        and are_alike(source.factors[origins[band]], model.factors[names[band]])
     }
 
 
@@ -78,7 +78,7 @@ def check_starts(recipe: Recipe, model: keras.Model) -> None:
             continue
         names = (stage.start_from, *stage.factors)
         unknown = [name for name in names if name not in model.factors]
-        if unknown or not _alike(*(model.factors[name] for name in names)):
+        if unknown or not are_alike(*(model.factors[name] for name in names)):
             raise ValueError(
                 "`start_from` must name a factor whose network has the same "
                 f"weights. Received: {stage.start_from!r} for "
@@ -117,7 +117,7 @@ def _start(factor, values):
             network.set_weights(values[role])
 
 
-def _alike(one, other):
+def are_alike(one, other):
     """Return whether two factors draw by networks of the same weights."""
     same = _shapes(_network(one)) == _shapes(_network(other))
     return type(one) is type(other) and same

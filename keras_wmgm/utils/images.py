@@ -95,3 +95,17 @@ def _batches(data, batch_size) -> Iterable:
         starts = range(0, len(data), batch_size)
         return (data[i : i + batch_size] for i in starts)
     return data
+
+
+def pixelated(images: np.ndarray, size: int) -> np.ndarray:
+    """Return uint8 images of which each block has its mean everywhere.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        size: Height and width of a block, which divide those of the images.
+    """
+    count, height, width, channels = images.shape
+    blocks = (count, height // size, size, width // size, size, channels)
+    means = images.reshape(blocks).mean((2, 4), keepdims=True)
+    shown = np.broadcast_to(np.rint(means).astype("uint8"), blocks)
+    return shown.reshape(images.shape)

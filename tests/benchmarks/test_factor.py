@@ -6,6 +6,7 @@ import pytest
 
 import keras_wmgm
 from benchmarks import factor
+from benchmarks.scales import drawn_details
 from benchmarks.scales import whitened
 from keras_wmgm.recipes.build import DEFAULTS
 from tests.cli.command import photographs
@@ -60,6 +61,18 @@ def test_the_row_of_a_factor(inputs, weights, capsys):
     assert 0 < float(loss) < 3
     assert float(distance.replace(",", "")) > 0
     assert len(ratios.split()) == 3 and 0 <= float(spread) < 3
+
+
+def test_a_guide_that_learned_nothing_has_no_part(inputs):
+    recipe = factor.read_recipe(inputs[0])
+    recipe.model["details"][0].update(guide={"filters": [2]}, guidance=1.5)
+    images = np.zeros((8, 16, 16, 3), "uint8")
+    model, _ = factor.train(recipe, "detail_1", images, minutes=0.001)
+    condition = np.zeros((2, 8, 8, 3), "float32")
+    drawn = drawn_details(model, condition, k=1, num_steps=2, seed=0)
+    model.details[0].guide = None
+    alone = drawn_details(model, condition, k=1, num_steps=2, seed=0)
+    np.testing.assert_array_equal(drawn, alone)
 
 
 def test_settings_change_one_factor_and_its_optimizer(inputs):

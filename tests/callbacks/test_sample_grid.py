@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_wmgm import HybridWMGM
 from keras_wmgm.callbacks import SampleGrid
 from keras_wmgm.utils.files import image_grid
+from tests.helpers import wave
 from tests.models import tiny
 
 
@@ -26,6 +28,30 @@ def test_grids_are_drawn_with_the_averages_and_training_goes_on(tmp_path):
     found = [np.asarray(Image.open(f)).astype("int32") for f in files]
     assert np.abs(found[1] - image_grid(drawn)[..., 0]).max() <= 1
     assert np.any(found[0] != found[1])
+
+
+def test_details_that_nothing_has_learned_are_left_out(tmp_path):
+    def drawn(name):
+        grid.draw(tmp_path / name)
+        return np.asarray(Image.open(tmp_path / name)).astype("int32")
+
+    model = HybridWMGM((16, 16, 3), num_levels=2)
+    model.adapt(wave((4, 16, 16, 3)))
+    grid = SampleGrid(tmp_path, num_images=1, num_steps=2)
+    grid.set_model(model)
+    assert [factor.is_new for factor in model.details] == [True, True]
+    image = model.generate(1, num_steps=2, seed=0, verbose=0)[0]
+    for size, name in ((4, "detail_2"), (2, "detail_1"), (1, None)):
+        means = image.reshape(16 // size, size, 16 // size, size, 3)
+        means = means.mean((1, 3)).repeat(size, 0).repeat(size, 1)
+        assert np.abs(drawn("grid.png") - means).max() <= 0.5
+        if name:
+            last = model.factors[name].network.layers[-1]
+            last.bias.assign(last.bias + 0.1)
+            image = model.generate(1, num_steps=2, seed=0, verbose=0)[0]
+    assert not any(factor.is_new for factor in model.details)
+    # A GAN does not tell.
+    assert not tiny.model(1).details[0].is_new
 
 
 def test_a_grid_is_filled_by_rows():

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,11 +14,11 @@ import pytest
 
 import keras_wmgm
 from keras_wmgm import recipes
-from keras_wmgm.callbacks import DecayOverTime
 from keras_wmgm.callbacks import load_run
 from keras_wmgm.cli import plan as plans
 from keras_wmgm.cli import train as command
 from keras_wmgm.cli.progress import Progress
+from keras_wmgm.models.hybrid_wmgm import GAN_SIZE
 from tests.cli.command import content
 from tests.cli.command import ok
 from tests.cli.command import photographs
@@ -213,11 +212,7 @@ def test_more_epochs_follow_where_the_data_are_now(unbroken, tmp_path, photos):
     assert load_run(folder).epochs_trained == EPOCHS + 1
 
 
-def test_a_run_stops_after_some_minutes(tmp_path, photos, monkeypatch):
-    seen, train = [], command.train_stages
-    monkeypatch.setattr(
-        command, "train_stages", lambda *a: seen.extend(a[-1]) or train(*a)
-    )
+def test_a_run_stops_after_some_minutes(tmp_path, photos):
     endless = tmp_path / "endless.toml"
     endless.write_text(RECIPE.replace("epochs = 2", ""))
     folder = tmp_path / "run"
@@ -228,10 +223,24 @@ def test_a_run_stops_after_some_minutes(tmp_path, photos, monkeypatch):
     assert done >= 1
     ok("train", "--resume", folder, "--minutes", 1 / 600)
     assert load_run(folder).epochs_trained > done
-    decays = [c for c in seen if isinstance(c, DecayOverTime)]
-    assert [c.roles for c in decays] == [{"coarse", "detail", "critic"}] * 2
-    assert all(c.limit in seen for c in decays)
-    assert [c.warmup_steps for c in decays] == [200] * 2
+
+
+def test_factors_share_the_minutes_also_when_a_run_goes_on(tmp_path, photos):
+    folder = tmp_path / "run"
+    args = ("--data", photos, "--image-size", 8, "--output", folder)
+    said = ok("train", *args, "--minutes", 1 / 600)
+    assert f"Time is up. More: keras-wmgm train --resume {folder}" in said
+    recipe, _ = recipes.read_run(folder)
+    shares = [stage.minutes * 600 for stage in recipe.stages]
+    assert shares == pytest.approx([1 / 3, 2 / 3])
+    plan = plans.resumed_plan(folder, {"minutes": 6.0})
+    shares = [stage.minutes for stage in plan.recipe.stages]
+    assert shares == pytest.approx([2.0, 4.0])
+    assert plan.minutes == 6.0
+    plan = plans.resumed_plan(folder, {})
+    assert plan.minutes == pytest.approx(1 / 600)
+    line = refused("train", "--resume", folder, "--epochs", 3)
+    assert "goes by the clock: give --minutes. Received: --epochs 3" in line
 
 
 def test_training_that_fails_leaves_no_run_of_it(start, tmp_path, recipe):
@@ -280,7 +289,7 @@ def test_a_run_from_a_preset_warms_its_critics_up(
     monkeypatch.setattr(
         command,
         "train_stages",
-        lambda *args: train(*args[:-1], [*args[-1], record]),
+        lambda *args: train(*args[:3], [*args[3], record], *args[4:]),
     )
     args = ("--data", photos, "--init-from", preset, "--batch-size", 4)
     ok("train", *args, "--output", tmp_path / "run", "--epochs", 1)
@@ -291,7 +300,7 @@ def test_a_run_from_a_preset_warms_its_critics_up(
         tiny.moved(new, old)
         for old, new in zip(record.states, after, strict=False)
     ]
-    turns = [{"coarse"}, {"critic_1", "detail_1"}, {"detail_2"}]
+    turns = [{"coarse"}, {"detail_2"}, {"critic_1", "detail_1"}]
     assert moves == [{"critic_1"}, {"critic_1"}, *turns]
     recipe, facts = recipes.read_run(tmp_path / "run")
     assert facts["init_from"] == str(preset)
@@ -299,7 +308,10 @@ def test_a_run_from_a_preset_warms_its_critics_up(
     assert recipe.model == {"class": "MultiscaleModel", "num_levels": 2}
     assert recipe.stages == [
         recipes.Stage(["critic_1"], steps=3, batch_size=4),
-        recipes.Stage(epochs=1, batch_size=4, turn_steps=100),
+        *(
+            recipes.Stage([name], epochs=1, batch_size=4)
+            for name in ("coarse", "detail_2", "detail_1")
+        ),
     ]
 
 
@@ -370,9 +382,7 @@ def test_a_recipe_takes_what_fits_from_a_preset_of_its_size(
 def test_critics_of_others_are_not_warmed_up(preset, photos, in_tmp):
     given = {"data": str(photos), "output": "a", "init_from": str(preset)}
     plan = plans.make_plan({**given, "factors": "coarse", "epochs": 2})
-    assert plan.recipe.stages == [
-        recipes.Stage(["coarse"], epochs=2, turn_steps=100)
-    ]
+    assert plan.recipe.stages == [recipes.Stage(["coarse"], epochs=2)]
 
 
 @pytest.mark.parametrize(
@@ -387,7 +397,17 @@ def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels):
         "num_levels": levels,
     }
     assert plan.minutes == plans.DEFAULT_MINUTES
-    assert plan.recipe.stages == [recipes.Stage(turn_steps=100)]
+    stages = [(s.factors, s.start_from) for s in plan.recipe.stages]
+    names = [None, *(f"detail_{k}" for k in range(levels, 0, -1))]
+    assert stages[0] == (["coarse"], None)
+    assert [factors for factors, _ in stages[1:]] == [[n] for n in names[1:]]
+    gans = sum(size >> k >= GAN_SIZE for k in range(1, levels + 1))
+    starts = [None, *names[1:]][:levels]
+    if 0 < gans < levels:
+        starts[levels - gans] = None
+    assert [start for _, start in stages[1:]] == starts
+    minutes = sum(s.minutes for s in plan.recipe.stages)
+    assert minutes == pytest.approx(plans.DEFAULT_MINUTES)
     if size in (32, 40):
         model = recipes.build_model(plan.recipe)
         assert model.image_shape == (size, size, 3)
@@ -414,7 +434,10 @@ def test_options_are_what_the_run_is_made_of(photos, tmp_path):
     assert plan.recipe == recipes.Recipe(
         data={"image_size": 16, "channels": 1, "crop": "stretch", "flip": True},
         model={"class": "WMGM", "num_levels": 1},
-        stages=[recipes.Stage(["coarse", "detail"], 7, None, 5, 100)],
+        stages=[
+            recipes.Stage([name], epochs=7, batch_size=5)
+            for name in ("coarse", "detail")
+        ],
         seed=9,
         precision="mixed_bfloat16",
     )
@@ -425,24 +448,16 @@ def test_options_are_what_the_run_is_made_of(photos, tmp_path):
 def test_a_plan_knows_its_steps():
     stages = [
         {"steps": 9, "batch_size": 4},
-        {"epochs": 1, "batch_size": 8, "turn_steps": 100},
+        {"epochs": 2, "batch_size": 8},
     ]
     values = {"data": {"image_size": 8}, "model": {}, "stages": stages}
     recipe = recipes.Recipe.from_dict(values)
     plan = plans.Plan(recipe, Path("a"), {}, None)
-
-    def steps(epochs):
-        two = {"coarse": None, "detail": None}
-        model = SimpleNamespace(
-            epochs_trained=epochs, factors=two, networks=two
-        )
-        return plan.steps(model, 8)
-
-    # Five epochs of two steps for both at once, then one of one for each.
-    found = [steps(epochs) for epochs in range(8)]
+    # Five epochs of two steps, then two of one.
+    found = [plan.steps(epochs, 8) for epochs in range(8)]
     assert found == [(n, 12) for n in (0, 2, 4, 6, 8, 10, 11, 12)]
     recipe.stages[-1].epochs = None
-    assert [steps(e) for e in (4, 9)] == [(8, None), (14, None)]
+    assert [plan.steps(e, 8) for e in (4, 9)] == [(8, None), (14, None)]
 
 
 @pytest.mark.slow

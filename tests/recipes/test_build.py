@@ -192,14 +192,16 @@ def test_a_rate_without_an_end_does_not_decay(model):
     assert rate(made["coarse"], 10_000) == pytest.approx(0.1)
 
 
-def test_endless_roles_are_those_that_would_decay(model):
+@pytest.mark.parametrize("end", [{}, {"minutes": 3}])
+def test_without_steps_rates_fall_by_the_clock(model, end):
     stages = (
         {"factors": ["coarse"], "epochs": 3},
-        {"factors": ["detail"]},
+        {"factors": ["detail"], **end},
     )
     constant = {"class": "SGD", "learning_rate": 0.1}
     made = make(stages=stages, optimizers={"critic": constant})
-    assert recipes.endless_roles(made, model, 40) == ["detail_1", "detail_2"]
+    found = recipes.build.rates_by_time(made, model, 40)
+    assert found == {"detail_1": 0, "detail_2": 300}
 
 
 def test_a_run_that_goes_on_begins_with_the_whole_rate(model):
@@ -342,24 +344,3 @@ def test_a_guide_learns_by_adam_where_nothing_is_said():
         "guide_1": pytest.approx(1e-4),
     }
     assert set(tuned) == set(model.networks)
-
-
-def test_what_takes_turns_has_the_guides_after_the_factors():
-    table = {**SCORE, "guide": {"filters": [2]}, "guidance": 1.2}
-    model = recipes.build_model(
-        make(
-            {
-                "class": "MultiscaleModel",
-                "num_levels": 1,
-                "coarse": SCORE,
-                "details": [table],
-            }
-        )
-    )
-    parts = recipes.parts_of(model)
-    assert parts == ["coarse", "detail_1", "guide_1"]
-    stage = recipes.Stage(epochs=2, turn_steps=1)
-    turns = [names for names, _ in stage.turns(parts, num_images=32)]
-    assert turns == 2 * [["coarse"], ["detail_1"], ["guide_1"]]
-    roles = [model.trained_roles(names) for names in turns[:3]]
-    assert roles == [("coarse",), ("detail_1",), ("guide_1",)]

@@ -89,7 +89,9 @@ def test_what_is_left_out():
         ("stages", [{"epochs": 0}], "`epochs` must be a whole number"),
         ("stages", [{"steps": 1.5}], "`steps` must be a whole number"),
         ("stages", [{"batch_size": 0}], "`batch_size` must be a whole"),
-        ("stages", [{"epochs": 1, "steps": 1}], "for `epochs` or for `steps`"),
+        ("stages", [{"minutes": 0}], "`minutes` must be a number in"),
+        ("stages", [{"epochs": 1, "steps": 1}], "epochs=1, steps=1"),
+        ("stages", [{"steps": 1, "minutes": 1}], "steps=1, minutes=1"),
         ("stages", [{}, {"epochs": 1}], "Every stage but the last needs"),
     ],
 )
@@ -115,6 +117,7 @@ def test_data_and_model_are_needed(name):
         ({"steps": 5, "batch_size": 4}, 10, 2, 3),
         ({"steps": 6, "batch_size": 4}, 10, 2, 3),
         ({"steps": 5, "batch_size": 64}, 10, 1, 5),
+        ({"minutes": 5}, 64, 2, None),
         ({}, 64, 2, None),
     ],
 )
@@ -132,28 +135,3 @@ def test_a_run_tells_what_it_is(tmp_path):
     assert recipes.read_run(folder) == (recipe, {"data": "cats"})
     with pytest.raises(FileExistsError, match="holds a run.*Received: "):
         recipes.start_run(folder, recipe)
-
-
-def test_factors_take_turns_until_each_has_its_epochs():
-    stage = recipes.Stage(epochs=5, batch_size=4, turn_steps=3)
-    turns = list(stage.turns(["a", "b"], num_images=8))  # 2 steps an epoch
-    assert turns == [
-        (["a"], 2),
-        (["b"], 2),
-        (["a"], 2),
-        (["b"], 2),
-        (["a"], 1),
-        (["b"], 1),
-    ]
-    assert stage.parts(["a", "b"]) == [["a"], ["b"]]
-
-
-def test_without_turns_a_stage_is_one_turn_of_all():
-    stage = recipes.Stage(["a", "b"], epochs=5)
-    assert list(stage.turns(["a", "b", "c"], 8)) == [(["a", "b"], 5)]
-
-
-def test_turns_without_an_end():
-    turns = recipes.Stage(turn_steps=1).turns(["a", "b"], 8)
-    found = [next(turns) for _ in range(3)]
-    assert found == [(["a"], 1), (["b"], 1), (["a"], 1)]

@@ -1,0 +1,104 @@
+"""Stages for a model of which nothing is known but its factors."""
+
+from collections.abc import Iterable
+
+import keras
+
+from keras_wmgm.models.role_optimizer import kind_of
+from keras_wmgm.recipes.recipe import Stage
+from keras_wmgm.recipes.transfer import are_alike
+
+FINEST, GUIDE = 2.0, 0.25
+"""Shares of the time; every other factor has 1."""
+
+
+def stages_in_turn(
+    model: keras.Model,
+    factors: Iterable[str] | None = None,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    batch_size: int = 32,
+    from_nothing: bool = True,
+) -> list[Stage]:
+    """Return a stage for each factor, one after the other.
+
+    From the coarse band on to the finest details. Details begin with the
+    weights of those half as fine where the networks are alike, and learn in a
+    fraction of the time then (zoo/NOTES.md has figures). What is compiled for
+    a factor alone is ready sooner, too.
+
+    Args:
+        model: A `MultiscaleModel`.
+        factors: Names as `fit` takes them; all, and their guides, by default.
+        minutes: The time that they share; the finest details, whose steps
+            take longest, have twice the time of others.
+        epochs: Epochs for each instead.
+        batch_size: Images per step.
+        from_nothing: Whether the networks are new; others keep what they
+            have learned.
+
+    Raises:
+        ValueError: For names of no factor and no role.
+    """
+    model.trained_roles(factors)
+    names = sorted(factors or _parts_of(model), key=_place)
+    shares = [_share(model, name) if minutes else 0 for name in names]
+    return [
+        Stage(
+            [name],
+            epochs=epochs,
+            minutes=minutes and minutes * share / sum(shares),
+            batch_size=batch_size,
+            start_from=_origin(model, name, names) if from_nothing else None,
+        )
+        for name, share in zip(names, shares, strict=True)
+    ]
+
+
+def share_time(stages: Iterable[Stage], minutes: float) -> None:
+    """Let the stages of some minutes fill these, in proportion.
+
+    Args:
+        stages: Stages, which are changed.
+        minutes: Their time in all.
+    """
+    timed = [stage for stage in stages if stage.minutes]
+    total = sum(stage.minutes for stage in timed)
+    for stage in timed:
+        stage.minutes *= minutes / total
+
+
+def _parts_of(model):
+    """Return what can be trained alone: the factors, and then the guides."""
+    guides = [r for r in model.networks if kind_of(r) == "guide"]
+    return [*model.factors, *guides]
+
+
+def _level(name):
+    """Return the k of `"detail_k"`, or `None`."""
+    level = name.removeprefix("detail_")
+    return int(level) if level.isdecimal() else None
+
+
+def _place(name):
+    """Return what sorts names: coarse, details from the coarsest, the rest."""
+    if name == "coarse":
+        return (0, 0)
+    return (2, 0) if _level(name) is None else (1, -_level(name))
+
+
+def _share(model, name):
+    if name == "detail":  # of all levels
+        return model.num_levels - 1 + FINEST
+    if kind_of(name) == "guide":
+        return GUIDE
+    return FINEST if name == "detail_1" else 1.0
+
+
+def _origin(model, name, names):
+    """Return the factor whose weights one begins with, or `None`."""
+    origin = f"detail_{(_level(name) or 0) + 1}"
+    if _level(name) is None or origin not in names:
+        return None
+    factors = model.factors
+    return origin if are_alike(factors[origin], factors[name]) else None

@@ -1,0 +1,165 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_wmgm import WMGM
+from keras_wmgm import HybridWMGM
+from keras_wmgm import recipes
+from keras_wmgm.callbacks import TimeLimit
+from tests.recipes.test_build import GAN
+from tests.recipes.test_build import SCORE
+from tests.recipes.test_build import make
+from tests.recipes.test_transfer import model
+
+GUIDED = {**SCORE, "guide": {"filters": [2]}, "guidance": 1.2}
+IMAGES = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), "uint8")
+
+
+def told(stages, what="minutes"):
+    return [(s.factors[0], getattr(s, what), s.start_from) for s in stages]
+
+
+def test_details_follow_from_the_coarsest_and_begin_with_what_it_learned():
+    stages = recipes.stages_in_turn(model(16, 3 * [SCORE]), minutes=10)
+    assert told(stages) == [
+        ("coarse", 2.0, None),
+        ("detail_3", 2.0, None),
+        ("detail_2", 2.0, "detail_3"),
+        ("detail_1", 4.0, "detail_2"),
+    ]
+
+
+def test_networks_unlike_each_other_begin_from_nothing():
+    made = model(16, [GAN, GAN, SCORE])
+    stages = recipes.stages_in_turn(made, epochs=7, batch_size=5)
+    assert told(stages, "epochs") == [
+        ("coarse", 7, None),
+        ("detail_3", 7, None),
+        ("detail_2", 7, None),
+        ("detail_1", 7, "detail_2"),
+    ]
+    assert {s.batch_size for s in stages} == {5}
+    assert {s.minutes for s in stages} == {None}
+
+
+def test_what_has_learned_keeps_its_weights_and_guides_come_last():
+    made = model(8, [GUIDED, SCORE])
+    stages = recipes.stages_in_turn(made, minutes=17, from_nothing=False)
+    assert told(stages) == [
+        ("coarse", 4.0, None),
+        ("detail_2", 4.0, None),
+        ("detail_1", 8.0, None),
+        ("guide_1", 1.0, None),
+    ]
+
+
+def test_one_factor_of_all_levels_has_the_time_of_all():
+    stages = recipes.stages_in_turn(WMGM((16, 16, 3), 2), minutes=8)
+    assert told(stages) == [("coarse", 2.0, None), ("detail", 6.0, None)]
+
+
+def test_some_factors_are_trained_in_that_order():
+    made = model(16, 3 * [SCORE])
+    stages = recipes.stages_in_turn(made, ["detail_1", "detail_2", "coarse"], 8)
+    assert told(stages) == [
+        ("coarse", 2.0, None),
+        ("detail_2", 2.0, None),
+        ("detail_1", 4.0, "detail_2"),
+    ]
+    stages = recipes.stages_in_turn(made, ["detail_3", "detail_1"], 3)
+    assert [s.start_from for s in stages] == [None, None]
+
+
+def test_a_factor_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="Did you mean 'detail_1'.*Received: "):
+        recipes.stages_in_turn(model(16, [SCORE]), ["detail_0"], 3)
+
+
+def test_the_small_factors_begin_with_each_other():
+    stages = recipes.stages_in_turn(HybridWMGM((64, 64, 3), 3), minutes=5)
+    starts = [stage.start_from for stage in stages]
+    assert starts == [None, None, "detail_3", "detail_2"]
+
+
+class Clock(keras.callbacks.Callback):
+    """Lets every epoch take half a minute, and keeps what was trained."""
+
+    def __init__(self, clock, stop_after=None):
+        super().__init__()
+        self.clock, self.stop_after, self.seen = clock, stop_after, []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.clock[0] += 30
+
+    def on_epoch_end(self, epoch, logs=None):
+        (name,) = (n for n in logs if n.endswith("_loss"))
+        self.seen.append(name.removesuffix("_loss"))
+        self.model.stop_training |= len(self.seen) == self.stop_after
+
+
+@pytest.fixture
+def run(clock):
+    """Return a function that trains for some minutes."""
+    made = model(16, 2 * [SCORE])
+    recipe = make()
+    recipe.stages = recipes.stages_in_turn(made, minutes=5, batch_size=16)
+    made.compile(recipes.build_optimizers(recipe, made, len(IMAGES)))
+
+    def train(limit=None, **kwargs):
+        log = Clock(clock, **kwargs)
+        whole = recipes.train(made, recipe, IMAGES, [log], limit)
+        return whole, log.seen
+
+    return made, train
+
+
+def test_a_stage_ends_after_its_minutes_and_the_next_begins(run):
+    made, train = run
+    whole, seen = train()
+    assert whole
+    # 75, 75 and 150 seconds, which begin within their first epoch.
+    assert seen == 4 * ["coarse"] + 4 * ["detail_2"] + 6 * ["detail_1"]
+    # Each rate has fallen over the minutes of its stage: no epoch was left.
+    for optimizer in made.optimizer.by_role.values():
+        assert float(optimizer.learning_rate) < 0.6 * 4e-3
+    whole, again = train()
+    assert whole and again == seen
+
+
+def test_a_run_that_is_stopped_goes_no_further(run):
+    _, train = run
+    whole, seen = train(stop_after=2)
+    assert not whole and seen == 2 * ["coarse"]
+
+
+def test_the_time_of_the_whole_run_ends_it_too(run):
+    _, train = run
+    whole, seen = train(TimeLimit(minutes=2.2))
+    assert not whole
+    assert seen == 4 * ["coarse"] + 2 * ["detail_2"]
+
+
+def test_details_begin_once_with_those_half_as_fine(run, monkeypatch):
+    made, train = run
+    started = []
+    start = recipes.train.__globals__["start_from"]
+
+    def start_and_tell(model, origin, name):
+        start(model, origin, name)
+        started.append((origin, name, made.epochs_trained))
+
+    monkeypatch.setitem(recipes.train.__globals__, "start_from", start_and_tell)
+    train()
+    assert started == [("detail_2", "detail_1", 8)]
+    train()
+    assert len(started) == 1
+
+
+def test_time_is_shared_anew():
+    stages = [
+        recipes.Stage(["critic"], steps=3),
+        recipes.Stage(["coarse"], minutes=1.0),
+        recipes.Stage(["detail"], minutes=3.0),
+    ]
+    recipes.share_time(stages, 8)
+    assert [stage.minutes for stage in stages] == [None, 2.0, 6.0]
