@@ -23,6 +23,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import keras
 import numpy as np
 from PIL import Image
 
@@ -31,7 +32,7 @@ from benchmarks.squeezenet import SqueezeNet
 from benchmarks.squeezenet import describe
 from benchmarks.squeezenet import frechet_distance
 from benchmarks.squeezenet import precision_recall
-from keras_wmgm.recipes import Stage
+from keras_wmgm.callbacks import load_run
 
 DDIM_STEPS = 25
 BATCH = 16
@@ -245,9 +246,8 @@ def run_own(folder, size, minutes, num_images):
     began = time.perf_counter()
     images = model.generate(num_images, **options)
     seconds = 100 * (time.perf_counter() - began) / num_images
-    epochs = len((run / "history.jsonl").read_text().splitlines())
-    # The last epoch is not whole, and counted as if it were.
-    steps = epochs * Stage().steps_per_epoch(len(list(folder.iterdir())))
+    steps = load_run(run).optimizer.iterations
+    steps = int(keras.ops.convert_to_numpy(steps))
     return images, seconds, model.count_params(), steps
 
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.checks import check_optional_count
 
 
 class ImageBatches(keras.utils.PyDataset):
@@ -23,6 +24,8 @@ class ImageBatches(keras.utils.PyDataset):
         shuffle: Whether each epoch has an order of its own.
         flip: Whether each image is mirrored with probability 1/2.
         seed: Seed of order and mirroring.
+        max_batches: Batches of an epoch, at most; `None` for all there are.
+            What happens after epochs comes sooner for a large set then.
         **kwargs: `keras.utils.PyDataset`'s (`workers`, ...).
 
     Example:
@@ -40,6 +43,7 @@ class ImageBatches(keras.utils.PyDataset):
         shuffle: bool = True,
         flip: bool = False,
         seed: int = 0,
+        max_batches: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -55,6 +59,7 @@ class ImageBatches(keras.utils.PyDataset):
         self.shuffle = bool(shuffle)
         self.flip = bool(flip)
         self.seed = check_count("seed", seed, minimum=0)
+        self.max_batches = check_optional_count("max_batches", max_batches)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -69,9 +74,10 @@ class ImageBatches(keras.utils.PyDataset):
         self.set_epoch(self.epoch + 1)
 
     def __len__(self):
-        if self.shuffle:
-            return len(self.images) // self.batch_size
-        return -(-len(self.images) // self.batch_size)
+        count = len(self.images) // self.batch_size
+        if not self.shuffle:
+            count = -(-len(self.images) // self.batch_size)
+        return min(count, self.max_batches or count)
 
     def __getitem__(self, index):
         start = index * self.batch_size

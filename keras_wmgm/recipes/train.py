@@ -19,6 +19,8 @@ from keras_wmgm.utils.files import write_json
 FACTS = "run.json"
 FOREVER = 10**9
 """Epochs that no run comes to the end of."""
+TIMED_STEPS = 50
+"""Steps of an epoch by the clock, at most: rates change after epochs only."""
 
 
 def train(
@@ -32,7 +34,8 @@ def train(
 
     Epochs are counted through all stages, so a model that `load_run` gave
     back goes on in the stage it had reached. A stage of some minutes begins
-    anew; in it, and in one without an end, rates that decay follow the clock.
+    anew; in it, and in one without an end, rates that decay follow the clock,
+    and an epoch is cut to 50 steps.
 
     Args:
         model: A compiled model.
@@ -76,7 +79,8 @@ def _fit(model, recipe, stage, images, end, callbacks, limit, own):
     if stage.start_from and not _has_learned(model, *stage.factors):
         start_from(model, stage.start_from, *stage.factors)
     clocks = [clock for clock in (own, limit) if clock]
-    if clocks and end == FOREVER:
+    timed = bool(clocks) and end == FOREVER
+    if timed:
         rates = rates_by_time(recipe, model, len(images))
         clocks += [DecayOverTime(clocks[0], [r], w) for r, w in rates.items()]
     batches = ImageBatches(
@@ -84,6 +88,7 @@ def _fit(model, recipe, stage, images, end, callbacks, limit, own):
         stage.batch_size,
         flip=recipe.data.get("flip", False),
         seed=recipe.seed,
+        max_batches=TIMED_STEPS if timed else None,
     )
     model.fit(
         batches,

@@ -92,6 +92,20 @@ def test_a_file_may_stand_for_an_array(tmp_path):
         np.testing.assert_array_equal(a, e)
 
 
+def test_epochs_may_be_short_and_every_image_has_its_turn():
+    batches = ImageBatches(IMAGES, 4, seed=3, max_batches=1)
+    whole = ImageBatches(IMAGES, 4, seed=3)
+    seen = set()
+    for number in range(20):
+        batches.set_epoch(number)
+        whole.set_epoch(number)
+        assert order(batches) == order(whole)[:4]
+        seen |= set(order(batches))
+    assert seen == set(range(11))
+    assert len(ImageBatches(IMAGES, 4, max_batches=9)) == 2
+    assert len(ImageBatches(IMAGES, 4, shuffle=False, max_batches=9)) == 3
+
+
 def test_few_images_are_one_batch():
     batches = ImageBatches(IMAGES[:3], 32)
     assert len(batches) == 1 and len(batches[0]) == 3

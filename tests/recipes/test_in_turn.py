@@ -110,11 +110,11 @@ def run(clock):
         whole = recipes.train(made, recipe, IMAGES, [log], limit)
         return whole, log.seen
 
-    return made, train
+    return made, recipe, train
 
 
 def test_a_stage_ends_after_its_minutes_and_the_next_begins(run):
-    made, train = run
+    made, _, train = run
     whole, seen = train()
     assert whole
     # 75, 75 and 150 seconds, which begin within their first epoch.
@@ -127,20 +127,20 @@ def test_a_stage_ends_after_its_minutes_and_the_next_begins(run):
 
 
 def test_a_run_that_is_stopped_goes_no_further(run):
-    _, train = run
+    _, _, train = run
     whole, seen = train(stop_after=2)
     assert not whole and seen == 2 * ["coarse"]
 
 
 def test_the_time_of_the_whole_run_ends_it_too(run):
-    _, train = run
+    _, _, train = run
     whole, seen = train(TimeLimit(minutes=2.2))
     assert not whole
     assert seen == 4 * ["coarse"] + 2 * ["detail_2"]
 
 
 def test_details_begin_once_with_those_half_as_fine(run, monkeypatch):
-    made, train = run
+    made, _, train = run
     started = []
     start = recipes.train.__globals__["start_from"]
 
@@ -153,6 +153,18 @@ def test_details_begin_once_with_those_half_as_fine(run, monkeypatch):
     assert started == [("detail_2", "detail_1", 8)]
     train()
     assert len(started) == 1
+
+
+def test_epochs_by_the_clock_are_short(run, monkeypatch):
+    made, recipe, train = run
+    monkeypatch.setitem(recipes.train.__globals__, "TIMED_STEPS", 1)
+    recipe.stages = [
+        recipes.Stage(["coarse"], epochs=1, batch_size=4),
+        recipes.Stage(["coarse"], batch_size=4, minutes=1),
+    ]
+    before = made.optimizer.by_role["coarse"].iterations
+    train()
+    assert int(keras.ops.convert_to_numpy(before)) == 4 + 3
 
 
 def test_time_is_shared_anew():
