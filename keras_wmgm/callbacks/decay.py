@@ -23,8 +23,8 @@ class DecayOverTime(keras.callbacks.Callback):
 
     They are set as an epoch begins. A network's rate falls from the epoch on
     in which it is trained first, and rises to where it would be in its first
-    steps, or in a tenth of the time; one that has a schedule keeps to it. What
-    is left at the end is small: set the rates anew before another `fit`.
+    steps, or in a tenth of the time; one that has a schedule keeps to it. A
+    `fit` leaves the rates as it found them.
 
     Args:
         limit: The `TimeLimit` beside it.
@@ -67,6 +67,10 @@ class DecayOverTime(keras.callbacks.Callback):
             if passed < RISEN:
                 share *= self._warm(optimizer)
             optimizer.learning_rate = share * rate
+
+    def on_train_end(self, logs=None):
+        for role, (_, rate) in self._starts.items():
+            self.model.optimizer.by_role[role].learning_rate = rate
 
     def _warm(self, optimizer):
         """Return the share of its rate that an optimizer has in an epoch."""

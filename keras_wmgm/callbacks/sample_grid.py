@@ -1,7 +1,6 @@
 """A picture of what the model draws, every so often."""
 
 import os
-from itertools import takewhile
 from pathlib import Path
 
 import keras
@@ -17,9 +16,9 @@ class SampleGrid(keras.callbacks.Callback):
     """Draw a grid of images with the averaged weights, every few epochs.
 
     The noise is the same every time, so one sees the same pictures become
-    better. The finest details are left out as long as nothing has learned
-    them, and pixels are as large as what has. Training is not touched: its
-    weights are back before it goes on.
+    better. As long as the diffusion of a level has learned nothing, details
+    from that level on are left out, and pixels are large. Training is not
+    touched: its weights are back before it goes on.
 
     Args:
         folder: Where `epoch_0010.png`, ... are written.
@@ -66,11 +65,11 @@ class SampleGrid(keras.callbacks.Callback):
             images = self.model.generate(
                 self.num_images, self.num_steps, seed=self.seed, verbose=0
             )
-            size = 2 ** len(list(takewhile(_is_new, self.model.details)))
         finally:
             self.model.use_average(averaged)
-        save_image(image_grid(pixelated(images, size)), path)
+        save_image(image_grid(pixelated(images, self._pixel())), path)
 
-
-def _is_new(factor):
-    return factor.is_new
+    def _pixel(self):
+        """Return the size of what has been learned, in pixels."""
+        details = enumerate(self.model.details, start=1)
+        return 2 ** max((k for k, f in details if f.is_new), default=0)

@@ -16,6 +16,9 @@ class TimeLimit(keras.callbacks.Callback):
     Args:
         minutes: How long to train.
 
+    Attributes:
+        stopped: Whether it was this that ended a `fit`.
+
     Raises:
         ValueError: If `minutes` is not positive.
 
@@ -31,6 +34,7 @@ class TimeLimit(keras.callbacks.Callback):
         super().__init__()
         self.seconds = 60 * check_number("minutes", minutes, 0, above=True)
         self.began = None
+        self.stopped = False
 
     @property
     def elapsed(self) -> float:
@@ -47,8 +51,8 @@ class TimeLimit(keras.callbacks.Callback):
             self.began = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.reached:
-            self.model.stop_training = True
+        if self.reached and not self.model.stop_training:
+            self.model.stop_training = self.stopped = True
 
 
 class StopOnSignal(keras.callbacks.Callback):

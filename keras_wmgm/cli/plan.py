@@ -14,7 +14,6 @@ from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import keep_start
 from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes import read_run
-from keras_wmgm.recipes import share_time
 from keras_wmgm.recipes import shared_bands
 from keras_wmgm.recipes import stages_in_turn
 from keras_wmgm.recipes import tuning_optimizers
@@ -74,20 +73,19 @@ def make_plan(given: dict[str, Any]) -> Plan:
         )
     _refuse_beside("--recipe", given, (*IN_MODEL, *IN_STAGE))
     _refuse_beside("--init-from", given, (*IN_MODEL, *IN_PRESET))
+    _refuse_beside("--epochs", given, ("minutes",))
     folder = Path(given["output"])
     _check_new(folder)
     check_apart(given["data"], folder)
     facts = {"data": _absolute(given["data"])}
-    own = "recipe" not in given
-    recipe = _default_recipe(given) if own else _given_recipe(given)
+    recipe = _recipe(given)
     if "init_from" in given:
-        facts["tuned"] = own
+        facts["tuned"] = "recipe" not in given
         facts["init_from"] = _init(recipe, given)
-    elif own:
+    elif "recipe" not in given:
         recipe.stages = _stages(build_model(recipe), given)
     make_folder(folder)
-    minutes = given.get("minutes") or _minutes(recipe)
-    return Plan(recipe, folder, facts, minutes)
+    return Plan(recipe, folder, facts, given.get("minutes", _minutes(recipe)))
 
 
 def resumed_plan(folder: str, given: dict[str, Any]) -> Plan:
@@ -100,17 +98,13 @@ def resumed_plan(folder: str, given: dict[str, Any]) -> Plan:
             f"--epochs may be given anew. Received: {_flags(others)}"
         )
     recipe, facts = read_run(folder)
-    minutes = given.get("minutes")
     if "epochs" in given:
         _go_on_for(recipe.stages[-1], given["epochs"])
-    elif minutes is None and recipe.stages[-1].is_endless:
-        minutes = DEFAULT_MINUTES
     if "data" in given:
         check_apart(given["data"], Path(folder))
         facts["data"] = _absolute(given["data"])
-    if minutes:
-        share_time(recipe.stages, minutes)
-    return Plan(recipe, Path(folder), facts, minutes or _minutes(recipe))
+    minutes = given.get("minutes", _minutes(recipe))
+    return Plan(recipe, Path(folder), facts, minutes)
 
 
 def _go_on_for(stage, epochs):
@@ -124,12 +118,16 @@ def _go_on_for(stage, epochs):
 
 def _minutes(recipe):
     """Return the time of a recipe that goes by the clock alone."""
+    if recipe.stages[-1].is_endless:
+        return DEFAULT_MINUTES
     minutes = [stage.minutes for stage in recipe.stages]
     return None if None in minutes else sum(minutes)
 
 
-def _default_recipe(given):
-    """Return the recipe that the options make, but for its stages."""
+def _recipe(given):
+    """Return what the options name, or make, which has no stages then."""
+    if "recipe" in given:
+        return _with_options(read_recipe(given["recipe"]), given)
     values = {
         "data": {n: given[n] for n in IN_DATA if n in given},
         "model": _model(given),
@@ -141,23 +139,15 @@ def _default_recipe(given):
 def _stages(model, given, from_nothing=True):
     """Return a stage for each factor, or for those that are asked for."""
     names, epochs = given.get("factors"), given.get("epochs")
-    if epochs is None:
-        given.setdefault("minutes", DEFAULT_MINUTES)
+    minutes = None if epochs else given.get("minutes", DEFAULT_MINUTES)
     return stages_in_turn(
         model,
         names and names.replace(" ", "").split(","),
-        None if epochs else given["minutes"],
+        minutes,
         epochs,
         given.get("batch_size", Stage.batch_size),
         from_nothing,
     )
-
-
-def _given_recipe(given):
-    recipe = _with_options(read_recipe(given["recipe"]), given)
-    if "minutes" in given:
-        share_time(recipe.stages, given["minutes"])
-    return recipe
 
 
 def _with_options(recipe, given):

@@ -31,7 +31,9 @@ class Progress(keras.callbacks.Callback):
         self.limit = limit if total is None else None
         self.steps = initial
         self.shown, self.logs = -self.seconds, {}
-        timed = {"total": round(limit.seconds)} if self.limit else {}
+        timed = {}
+        if self.limit:
+            timed = {"total": round(limit.seconds), "initial": 0}
         self.bar = tqdm(
             **{"total": total, "initial": initial, "unit": "step", **timed},
             bar_format=TIMED if self.limit else None,

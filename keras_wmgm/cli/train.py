@@ -37,7 +37,11 @@ MINUTES = click.FloatRange(min=0, min_open=True)
 @click.command()
 @click.option("--data", help="A folder, a zip file, or photos.zip:folder.")
 @click.option("--output", help="The run's folder, made by this command.")
-@click.option("--resume", metavar="RUN", help="Go on with a run.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with a run: by the clock, with the time of each factor anew.",
+)
 @click.option("--recipe", metavar="FILE", help="A recipe, in TOML.")
 @click.option(
     "--init-from",
@@ -54,7 +58,8 @@ MINUTES = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--epochs",
     type=COUNT,
-    help="Of each factor, instead of --minutes.",
+    help="Of each factor, instead of --minutes; of a run that goes on, of its "
+    "last stage.",
 )
 @click.option(
     "--image-size", type=COUNT, help="Height and width.  [default: 64]"

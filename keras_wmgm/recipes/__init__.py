@@ -4,7 +4,6 @@ from keras_wmgm.recipes.build import build_model as build_model
 from keras_wmgm.recipes.build import build_optimizers as build_optimizers
 from keras_wmgm.recipes.build import renew_rates as renew_rates
 from keras_wmgm.recipes.build import tuning_optimizers as tuning_optimizers
-from keras_wmgm.recipes.in_turn import share_time as share_time
 from keras_wmgm.recipes.in_turn import stages_in_turn as stages_in_turn
 from keras_wmgm.recipes.recipe import Recipe as Recipe
 from keras_wmgm.recipes.recipe import Stage as Stage

@@ -32,17 +32,23 @@ def stages_in_turn(
         factors: Names as `fit` takes them; all, and their guides, by default.
         minutes: The time that they share; the finest details, whose steps
             take longest, have twice the time of others.
-        epochs: Epochs for each instead.
+        epochs: Epochs for each, instead of minutes.
         batch_size: Images per step.
         from_nothing: Whether the networks are new; others keep what they
             have learned.
 
     Raises:
-        ValueError: For names of no factor and no role.
+        ValueError: For names of no factor and no role, and without an end.
     """
-    model.trained_roles(factors)
-    names = sorted(factors or _parts_of(model), key=_place)
-    shares = [_share(model, name) if minutes else 0 for name in names]
+    if (minutes is None) == (epochs is None):
+        raise ValueError(
+            "Stages last for `minutes` or for `epochs`. "
+            f"Received: minutes={minutes}, epochs={epochs}"
+        )
+    names = [factors] if isinstance(factors, str) else factors
+    names = sorted(names or _parts_of(model), key=_place)
+    model.trained_roles(names)
+    shares = [_share(model, name) for name in names]
     return [
         Stage(
             [name],
@@ -53,19 +59,6 @@ def stages_in_turn(
         )
         for name, share in zip(names, shares, strict=True)
     ]
-
-
-def share_time(stages: Iterable[Stage], minutes: float) -> None:
-    """Let the stages of some minutes fill these, in proportion.
-
-    Args:
-        stages: Stages, which are changed.
-        minutes: Their time in all.
-    """
-    timed = [stage for stage in stages if stage.minutes]
-    total = sum(stage.minutes for stage in timed)
-    for stage in timed:
-        stage.minutes *= minutes / total
 
 
 def _parts_of(model):

@@ -74,7 +74,7 @@ class Stage:
             starts, unless it has learned before: fine details look like those
             half as fine.
         minutes: How long; learning rates that decay fall until then. A run
-            that goes on begins such a stage anew.
+            that goes on begins such a stage anew, and what follows it.
     """
 
     factors: list[str] | None = None

@@ -42,7 +42,8 @@ def train(
         recipe: Its recipe.
         images: uint8, `(num_images, height, width, channels)`.
         callbacks: What every `fit` gets, a `RunFolder` for one.
-        limit: The time of the whole run.
+        limit: The time of the whole run. Stages of some minutes share it, if
+            no others are left to come.
 
     Returns:
         Whether the last stage came to its end; False where a callback, or
@@ -60,43 +61,59 @@ def train(
     ```
     """
     end = 0
-    for stage in recipe.stages:
+    for i, stage in enumerate(recipe.stages):
         epochs = stage.num_epochs(len(images))
         end = end + epochs if epochs else FOREVER
         if model.epochs_trained >= end:
             continue
-        own = TimeLimit(stage.minutes) if stage.minutes else None
-        _fit(model, recipe, stage, images, end, callbacks, limit, own)
-        over = own and own.reached and not (limit and limit.reached)
-        if model.stop_training and not over:
+        own = _own_limit(recipe.stages[i:], limit)
+        timed = own or (limit if stage.is_endless else None)
+        clocks = [clock for clock in (limit, own) if clock]
+        if timed:
+            clocks += _decays(recipe, model, len(images), timed)
+        if stage.start_from and not _has_learned(model, *stage.factors):
+            start_from(model, stage.start_from, *stage.factors)
+        model.fit(
+            _batches(recipe, stage, images, bool(timed)),
+            initial_epoch=model.epochs_trained,
+            epochs=end,
+            factors=stage.factors,
+            callbacks=[*(callbacks or []), *clocks],
+            verbose=0,
+        )
+        if model.stop_training and not (own and own.stopped):
             return False
         end = model.epochs_trained
     return True
 
 
-def _fit(model, recipe, stage, images, end, callbacks, limit, own):
-    """Train for one stage, to the epoch `end` or until the time is up."""
-    if stage.start_from and not _has_learned(model, *stage.factors):
-        start_from(model, stage.start_from, *stage.factors)
-    clocks = [clock for clock in (own, limit) if clock]
-    timed = bool(clocks) and end == FOREVER
-    if timed:
-        rates = rates_by_time(recipe, model, len(images))
-        clocks += [DecayOverTime(clocks[0], [r], w) for r, w in rates.items()]
-    batches = ImageBatches(
+def _own_limit(stages, limit):
+    """Return the limit of the first of the stages, or `None`.
+
+    Where nothing but minutes is left to come, they share what is left of the
+    time of the whole run.
+    """
+    minutes = [stage.minutes for stage in stages]
+    if minutes[0] is None:
+        return None
+    if limit is None or None in minutes:
+        return TimeLimit(minutes[0])
+    left = max(limit.seconds - limit.elapsed, 1.0) / 60
+    return TimeLimit(left * minutes[0] / sum(minutes))
+
+
+def _decays(recipe, model, num_images, clock):
+    rates = rates_by_time(recipe, model, num_images)
+    return [DecayOverTime(clock, [role], w) for role, w in rates.items()]
+
+
+def _batches(recipe, stage, images, timed):
+    return ImageBatches(
         images,
         stage.batch_size,
         flip=recipe.data.get("flip", False),
         seed=recipe.seed,
         max_batches=TIMED_STEPS if timed else None,
-    )
-    model.fit(
-        batches,
-        initial_epoch=model.epochs_trained,
-        epochs=end,
-        factors=stage.factors,
-        callbacks=[*(callbacks or []), *clocks],
-        verbose=0,
     )
 
 

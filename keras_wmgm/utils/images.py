@@ -71,6 +71,20 @@ def as_dtype(pixels: Any, dtype: str) -> np.ndarray:
     return to_uint8(pixels) if dtype == "uint8" else np.asarray(pixels)
 
 
+def pixelated(images: np.ndarray, size: int) -> np.ndarray:
+    """Return uint8 images of which each block has its mean everywhere.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        size: Height and width of a block, which divide those of the images.
+    """
+    count, height, width, channels = images.shape
+    blocks = (count, height // size, size, width // size, size, channels)
+    means = images.reshape(blocks).mean((2, 4), keepdims=True)
+    shown = np.broadcast_to(np.rint(means).astype("uint8"), blocks)
+    return shown.reshape(images.shape)
+
+
 def pixel_batches(data: Any, batch_size: int = 64) -> Iterator[np.ndarray]:
     """Yield float32 batches in [-1, 1] from whatever `fit` takes.
 
@@ -95,17 +109,3 @@ def _batches(data, batch_size) -> Iterable:
         starts = range(0, len(data), batch_size)
         return (data[i : i + batch_size] for i in starts)
     return data
-
-
-def pixelated(images: np.ndarray, size: int) -> np.ndarray:
-    """Return uint8 images of which each block has its mean everywhere.
-
-    Args:
-        images: `(batch, height, width, channels)`.
-        size: Height and width of a block, which divide those of the images.
-    """
-    count, height, width, channels = images.shape
-    blocks = (count, height // size, size, width // size, size, channels)
-    means = images.reshape(blocks).mean((2, 4), keepdims=True)
-    shown = np.broadcast_to(np.rint(means).astype("uint8"), blocks)
-    return shown.reshape(images.shape)

@@ -50,8 +50,18 @@ def test_details_that_nothing_has_learned_are_left_out(tmp_path):
             last.bias.assign(last.bias + 0.1)
             image = model.generate(1, num_steps=2, seed=0, verbose=0)[0]
     assert not any(factor.is_new for factor in model.details)
-    # A GAN does not tell.
-    assert not tiny.model(1).details[0].is_new
+
+
+def test_what_a_gan_draws_upon_nothing_is_left_out(tmp_path):
+    model = HybridWMGM((16, 16, 3), num_levels=2, gan_levels=1)
+    model.adapt(wave((4, 16, 16, 3)))
+    grid = SampleGrid(tmp_path, num_images=1, num_steps=2)
+    grid.set_model(model)
+    assert [factor.is_new for factor in model.details] == [False, True]
+    grid.draw(tmp_path / "grid.png")
+    blocks = np.asarray(Image.open(tmp_path / "grid.png"))
+    blocks = blocks.reshape(4, 4, 4, 4, 3)
+    assert np.ptp(blocks, axis=(1, 3)).max() == 0 and np.ptp(blocks) > 0
 
 
 def test_a_grid_is_filled_by_rows():

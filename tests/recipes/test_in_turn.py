@@ -75,21 +75,38 @@ def test_a_factor_that_is_not_there_is_refused():
         recipes.stages_in_turn(model(16, [SCORE]), ["detail_0"], 3)
 
 
+def test_one_name_will_do_and_an_end_is_needed():
+    made = model(16, [SCORE])
+    (stage,) = recipes.stages_in_turn(made, "detail_1", 3)
+    assert (stage.factors, stage.minutes) == (["detail_1"], 3.0)
+    for ends in ({}, {"minutes": 3, "epochs": 3}):
+        with pytest.raises(ValueError, match="or for `epochs`.*Received: "):
+            recipes.stages_in_turn(made, **ends)
+
+
 def test_the_small_factors_begin_with_each_other():
     stages = recipes.stages_in_turn(HybridWMGM((64, 64, 3), 3), minutes=5)
     starts = [stage.start_from for stage in stages]
     assert starts == [None, None, "detail_3", "detail_2"]
 
 
+ENDS = {"coarse": 60 / 75, "detail_2": 60 / 75, "detail_1": 120 / 150}
+"""How much of its time has passed as a factor's last epoch begins."""
+
+
 class Clock(keras.callbacks.Callback):
     """Lets every epoch take half a minute, and keeps what was trained."""
 
-    def __init__(self, clock, stop_after=None):
+    def __init__(self, clock, stop_after=None, rates=None):
         super().__init__()
         self.clock, self.stop_after, self.seen = clock, stop_after, []
+        self.rates = {} if rates is None else rates
 
     def on_train_batch_begin(self, batch, logs=None):
         self.clock[0] += 30
+        for role in self.model.optimizer.active:
+            rate = self.model.optimizer.by_role[role].learning_rate
+            self.rates[role] = float(keras.ops.convert_to_numpy(rate))
 
     def on_epoch_end(self, epoch, logs=None):
         (name,) = (n for n in logs if n.endswith("_loss"))
@@ -115,13 +132,16 @@ def run(clock):
 
 def test_a_stage_ends_after_its_minutes_and_the_next_begins(run):
     made, _, train = run
-    whole, seen = train()
+    rates = {}
+    whole, seen = train(rates=rates)
     assert whole
     # 75, 75 and 150 seconds, which begin within their first epoch.
     assert seen == 4 * ["coarse"] + 4 * ["detail_2"] + 6 * ["detail_1"]
-    # Each rate has fallen over the minutes of its stage: no epoch was left.
-    for optimizer in made.optimizer.by_role.values():
-        assert float(optimizer.learning_rate) < 0.6 * 4e-3
+    # Each rate fell over the minutes of its stage, and is whole again.
+    for role, optimizer in made.optimizer.by_role.items():
+        share = 0.02 + 0.49 * (1 + np.cos(np.pi * ENDS[role]))
+        assert rates[role] == pytest.approx(4e-3 * share, 1e-4)
+        assert float(optimizer.learning_rate) == pytest.approx(4e-3)
     whole, again = train()
     assert whole and again == seen
 
@@ -136,7 +156,8 @@ def test_the_time_of_the_whole_run_ends_it_too(run):
     _, _, train = run
     whole, seen = train(TimeLimit(minutes=2.2))
     assert not whole
-    assert seen == 4 * ["coarse"] + 2 * ["detail_2"]
+    # 132 seconds; each stage begins with its share of what is left.
+    assert seen == 3 * ["coarse"] + 2 * ["detail_2"] + ["detail_1"]
 
 
 def test_details_begin_once_with_those_half_as_fine(run, monkeypatch):
@@ -155,6 +176,21 @@ def test_details_begin_once_with_those_half_as_fine(run, monkeypatch):
     assert len(started) == 1
 
 
+def test_minutes_are_as_said_where_a_stage_without_them_follows(run):
+    made, recipe, train = run
+    recipe.stages = [
+        recipes.Stage(["coarse"], batch_size=16, minutes=1),
+        recipes.Stage(["detail_1"], batch_size=16),
+    ]
+    rates = {}
+    whole, seen = train(TimeLimit(minutes=4), rates=rates)
+    assert not whole
+    assert seen == 3 * ["coarse"] + 6 * ["detail_1"]
+    # The rate of what has no end follows the whole run, from its first epoch.
+    share = 0.02 + 0.49 * (1 + np.cos(np.pi * (210 - 60) / (240 - 60)))
+    assert rates["detail_1"] == pytest.approx(4e-3 * share, 1e-4)
+
+
 def test_epochs_by_the_clock_are_short(run, monkeypatch):
     made, recipe, train = run
     monkeypatch.setitem(recipes.train.__globals__, "TIMED_STEPS", 1)
@@ -165,13 +201,3 @@ def test_epochs_by_the_clock_are_short(run, monkeypatch):
     before = made.optimizer.by_role["coarse"].iterations
     train()
     assert int(keras.ops.convert_to_numpy(before)) == 4 + 3
-
-
-def test_time_is_shared_anew():
-    stages = [
-        recipes.Stage(["critic"], steps=3),
-        recipes.Stage(["coarse"], minutes=1.0),
-        recipes.Stage(["detail"], minutes=3.0),
-    ]
-    recipes.share_time(stages, 8)
-    assert [stage.minutes for stage in stages] == [None, 2.0, 6.0]
