@@ -18,7 +18,7 @@ PARAMETERS = {
     "afhq_cat_128": HYBRID_128,
     "afhq_dog_128": HYBRID_128,
     "faces_utk_128": HYBRID_128,
-    "celeba_64": DIFFUSION,
+    "celeba_64": 991_455 + 3 * 930_869,
     "celebahq_128": 89_014_579,
     "colon_128": 89_014_579,
 }
