@@ -17,11 +17,11 @@ import numpy as np
 
 import keras_wmgm
 from benchmarks.arguments import preset_parser
-from benchmarks.quality import block_means
 from benchmarks.quality import print_rows
 from benchmarks.squeezenet import SqueezeNet
 from benchmarks.squeezenet import describe
 from benchmarks.squeezenet import frechet_distance
+from keras_wmgm.utils.images import block_means
 from keras_wmgm.utils.images import to_pixels
 from keras_wmgm.utils.images import to_uint8
 

@@ -22,19 +22,7 @@ from benchmarks.squeezenet import describe
 from benchmarks.squeezenet import frechet_distance
 from benchmarks.squeezenet import novelty
 from benchmarks.squeezenet import precision_recall
-
-
-def block_means(images: np.ndarray, size: int) -> np.ndarray:
-    """Return the means of blocks of `size` by `size` pixels.
-
-    Args:
-        images: `(num_images, height, width, channels)`; `size` divides height
-            and width.
-        size: Height and width of a block.
-    """
-    count, height, width, channels = images.shape
-    blocks = (count, height // size, size, width // size, size, channels)
-    return images.reshape(blocks).mean(axis=(2, 4))
+from keras_wmgm.utils.images import block_means
 
 
 def coarse_only(images, level):

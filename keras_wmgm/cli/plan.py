@@ -78,6 +78,8 @@ def make_plan(given: dict[str, Any]) -> Plan:
     _check_new(folder)
     check_apart(given["data"], folder)
     facts = {"data": _absolute(given["data"])}
+    if not {"recipe", "epochs"} & given.keys():
+        given.setdefault("minutes", DEFAULT_MINUTES)
     recipe = _recipe(given)
     if "init_from" in given:
         facts["tuned"] = "recipe" not in given
@@ -138,13 +140,12 @@ def _recipe(given):
 
 def _stages(model, given, from_nothing=True):
     """Return a stage for each factor, or for those that are asked for."""
-    names, epochs = given.get("factors"), given.get("epochs")
-    minutes = None if epochs else given.get("minutes", DEFAULT_MINUTES)
+    names = given.get("factors")
     return stages_in_turn(
         model,
         names and names.replace(" ", "").split(","),
-        minutes,
-        epochs,
+        given.get("minutes"),
+        given.get("epochs"),
         given.get("batch_size", Stage.batch_size),
         from_nothing,
     )

@@ -71,18 +71,28 @@ def as_dtype(pixels: Any, dtype: str) -> np.ndarray:
     return to_uint8(pixels) if dtype == "uint8" else np.asarray(pixels)
 
 
+def block_means(images: np.ndarray, size: int) -> np.ndarray:
+    """Return the means of blocks of `size` by `size` pixels.
+
+    Args:
+        images: `(num_images, height, width, channels)`; `size` divides height
+            and width.
+        size: Height and width of a block.
+    """
+    count, height, width, channels = images.shape
+    blocks = (count, height // size, size, width // size, size, channels)
+    return images.reshape(blocks).mean(axis=(2, 4))
+
+
 def pixelated(images: np.ndarray, size: int) -> np.ndarray:
     """Return uint8 images of which each block has its mean everywhere.
 
     Args:
-        images: `(batch, height, width, channels)`.
-        size: Height and width of a block, which divide those of the images.
+        images: As of `block_means`.
+        size: As of `block_means`.
     """
-    count, height, width, channels = images.shape
-    blocks = (count, height // size, size, width // size, size, channels)
-    means = images.reshape(blocks).mean((2, 4), keepdims=True)
-    shown = np.broadcast_to(np.rint(means).astype("uint8"), blocks)
-    return shown.reshape(images.shape)
+    means = np.rint(block_means(images, size)).astype("uint8")
+    return means.repeat(size, axis=1).repeat(size, axis=2)
 
 
 def pixel_batches(data: Any, batch_size: int = 64) -> Iterator[np.ndarray]:

@@ -1,7 +1,7 @@
 import numpy as np
 
 from benchmarks import origins
-from benchmarks.quality import block_means
+from keras_wmgm.utils.images import block_means
 from tests.models import tiny
 
 

@@ -39,7 +39,7 @@ REFUSED = {
         "1 of 4 images cannot be used (cut.jpg: image file is truncated"
     ),
     f"train --data one --image-size 8 {NEW}": "More than one image is needed",
-    f"train --data one --image-size 12 {NEW}": "smaller than 12x12",
+    f"train --data one --image-size 12 {NEW}": "8x8 pixels, smaller than 12x12",
     f"train --data one --image-size 12 --on-error skip {NEW}": (
         "1 of 1 images cannot be used"
     ),

@@ -393,7 +393,7 @@ def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels):
         "class": "HybridWMGM",
         "num_levels": levels,
     }
-    assert plan.minutes == pytest.approx(plans.DEFAULT_MINUTES)
+    assert plan.minutes == plans.DEFAULT_MINUTES
     stages = [(s.factors, s.start_from) for s in plan.recipe.stages]
     names = [None, *(f"detail_{k}" for k in range(levels, 0, -1))]
     assert stages[0] == (["coarse"], None)
