@@ -16,7 +16,9 @@ another kind than before has what is set and no more, and so has an optimizer of
 another class, besides how it averages, clips and decays.
 
 A detail factor draws upon the photographs' own coarse bands, so no other factor
-has a part in it, nor has a guide, which would have to learn, too. `held-out
+has a part in it, nor has a guide, which would have to learn, too. With `--upon
+PRESET` there is a second row, of what it draws upon the coarse bands of images
+that the preset drew. `held-out
 loss` compares diffusion with diffusion only; `FD` is of 2,000 images of the
 size that the level's details complete, to all training photographs at that
 size; `std ratio` and `r` are those of `benchmarks.scales`.
@@ -32,12 +34,13 @@ import numpy as np
 from keras import ops
 
 import keras_wmgm
+from benchmarks.scales import Drawing
 from benchmarks.scales import band_stds
-from benchmarks.scales import drawn_details
 from benchmarks.scales import whitened
 from benchmarks.squeezenet import SqueezeNet
 from benchmarks.squeezenet import describe
 from benchmarks.squeezenet import frechet_distance
+from keras_wmgm.models.role_optimizer import level_of
 from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
@@ -49,6 +52,10 @@ SHARED = ("use_ema", "ema_momentum", "global_clipnorm", "decay", "warmup_steps")
 """What an optimizer has of the one that it takes the place of."""
 COMPILED = 3
 """Steps after which everything has been compiled."""
+CHUNK = 100
+"""Images that are put together at once."""
+PAIRS = 256
+"""Images that are drawn twice, for r."""
 
 
 class Clock(keras.callbacks.Callback):
@@ -98,7 +105,7 @@ def change(recipe, factor, settings):
         )
     for setting in settings:
         values = merged(values, tomllib.loads(setting))
-    optimizer, k = values.pop("optimizer", {}), level(factor)
+    optimizer, k = values.pop("optimizer", {}), level_of(factor)
     details[k - 1] = _of_kind(details[k - 1], values)
     default = DEFAULTS[details[k - 1].get("kind", "diffusion")]
     given = recipe.optimizers.get(factor, recipe.optimizers.get("detail"))
@@ -119,11 +126,6 @@ def _of_class(table, values):
         return new
     shared = {n: v for n, v in table.items() if n in SHARED}
     return {**shared, **values}
-
-
-def level(factor):
-    """Return the k of `"detail_k"`."""
-    return int(factor.removeprefix("detail_"))
 
 
 def train(recipe, factor, images, minutes):
@@ -150,31 +152,47 @@ def completed(model, conditions, details, k):
     """Return uint8 images of level k - 1 from whitened bands."""
     parts = [
         model.pyramid.reconstruct(c, d, k)
-        for c, d in zip(conditions, details, strict=True)
+        for c, d in zip(chunks(conditions), chunks(details), strict=True)
     ]
     pixels = np.concatenate([ops.convert_to_numpy(part) for part in parts])
     return to_uint8(pixels)
 
 
-def chunks(values, size=100):
-    return [values[i : i + size] for i in range(0, len(values), size)]
+def chunks(values):
+    return [values[i : i + CHUNK] for i in range(0, len(values), CHUNK)]
 
 
-def measure(model, k, images, network, num_images, num_steps):
-    """Return FD, the ratio of spreads of each band, and r."""
-    details, conditions = (bands[k - 1] for bands in whitened(model, images))
-    h, num_pairs = details[:num_images], min(num_images, 256)
-    f, g = (
-        drawn_details(model, conditions[:count], k, num_steps, seed)
-        for count, seed in ((num_images, 1), (num_pairs, 2))
-    )
-    real, drawn = (
-        network(completed(model, chunks(conditions[: len(d)]), chunks(d), k))
-        for d in (details, f)
-    )
-    apart = np.mean((f[:num_pairs] - g) ** 2)
-    r = apart / np.mean((f[:num_pairs] - h[:num_pairs]) ** 2)
-    return frechet_distance(real, drawn), band_stds(f) / band_stds(h), r
+def measure(model, k, images, drawn, network, num_images, num_steps):
+    """Yield FD, ratios of spreads and r: upon photographs, and upon `drawn`.
+
+    Two draws upon a drawn band have no true details to compare with, so there
+    is no r then.
+    """
+    h, conditions = bands(model, images, k)
+    real = network(completed(model, conditions, h, k))
+    drawing = Drawing(model, k, num_steps)
+    f = drawing.draw(conditions[:num_images], seed=1)
+    g = drawing.draw(conditions[: min(num_images, PAIRS)], seed=2)
+    pairs = range(len(g))
+    r = np.mean((f[pairs] - g) ** 2) / np.mean((f[pairs] - h[pairs]) ** 2)
+    yield *compare(model, k, conditions, f, real, h, network), r
+    if drawn is not None:
+        _, conditions = bands(model, drawn, k)
+        f = drawing.draw(conditions, seed=1)
+        yield *compare(model, k, conditions, f, real, h, network), None
+
+
+def bands(model, images, k):
+    """Return whitened details and the conditions of one level."""
+    details, conditions = whitened(model, images)
+    return details[k - 1], conditions[k - 1]
+
+
+def compare(model, k, conditions, f, real, h, network):
+    """Return FD to features of photographs, and ratios of spreads."""
+    features = network(completed(model, conditions[: len(f)], f, k))
+    n = len(f)
+    return frechet_distance(real, features), band_stds(f) / band_stds(h[:n])
 
 
 def parse(argv):
@@ -187,6 +205,9 @@ def parse(argv):
     add("--minutes", type=float, default=5.0)
     add("--data", required=True, help="a zip file with train/ and test/")
     add("--features", required=True)
+    add(
+        "--upon", help="a preset, whose images' coarse bands are drawn upon too"
+    )
     add("--set", action="append", default=[], help="KEY=VALUE, in TOML")
     add("--num-images", type=int, default=2000)
     add("--num-steps", type=int, default=8)
@@ -196,7 +217,7 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     recipe, factor = read_recipe(args.recipe), args.factor
-    k = level(factor)
+    k = level_of(factor)
     change(recipe, factor, args.set)
     keras.config.set_dtype_policy(recipe.precision)
     images, held_out = (
@@ -207,24 +228,28 @@ def main(argv=None):
     )
     model, steps = train(recipe, factor, images, args.minutes)
     loss = model.evaluate(held_out, verbose=0, return_dict=True)
-    distance, ratios, r = measure(
-        model,
-        k,
-        images,
-        SqueezeNet(args.features),
-        args.num_images,
-        args.num_steps,
-    )
+    loss, drawn = loss[f"{factor}_loss"], None
+    if args.upon:
+        preset = keras_wmgm.from_preset(args.upon)
+        drawn = preset.generate(args.num_images, args.num_steps, seed=0)
     print(
         f"{' '.join([args.recipe, *args.set])}, {factor}, "
         f"{args.minutes:g} minutes, "
         f"{args.num_images} images, {args.num_steps} steps, {describe()}\n\n"
-        "| steps | s per step | held-out loss | FD | std ratio | r |\n"
-        "|---|---|---|---|---|---|\n"
-        f"| {steps:,} | {60 * args.minutes / steps:.2f} "
-        f"| {loss[f'{factor}_loss']:.3f} | {distance:,.0f} "
-        f"| {' '.join(f'{v:.2f}' for v in ratios)} | {r:.2f} |"
+        "| upon | steps | s per step | held-out loss | FD | std ratio | r |\n"
+        "|---|---|---|---|---|---|---|"
     )
+    learned = f"{steps:,} | {60 * args.minutes / steps:.2f} | {loss:.3f}"
+    network = SqueezeNet(args.features)
+    rows = measure(
+        model, k, images, drawn, network, args.num_images, args.num_steps
+    )
+    for upon, (distance, ratios, r) in zip(
+        ("photographs", args.upon), rows, strict=False
+    ):
+        ratios = " ".join(f"{ratio:.2f}" for ratio in ratios)
+        r = "" if r is None else f"{r:.2f}"
+        print(f"| {upon} | {learned} | {distance:,.0f} | {ratios} | {r} |")
 
 
 if __name__ == "__main__":

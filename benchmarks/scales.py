@@ -41,10 +41,12 @@ def whitened(model, images):
 
 
 class Drawing(keras.Model):
-    """One level's details as a model of noise and condition, for `predict`."""
+    """One level's details as a model of noise and condition."""
 
-    def __init__(self, factor, k, plan):
+    def __init__(self, model, k, num_steps):
         super().__init__(dtype="float32")
+        factor = model.details[k - 1]
+        plan = {"num_steps": num_steps, "sampler": "dpm_solver_2m"}
         self.networks = list(factor.drawing())
         self.parts = Untracked(factor=factor, k=k, plan=plan)
 
@@ -54,16 +56,14 @@ class Drawing(keras.Model):
             noise, inputs["condition"], parts.k, **parts.plan
         )
 
-
-def drawn_details(model, condition, k, num_steps, seed):
-    """Return details of level k, drawn upon whitened coarse bands."""
-    factor = model.details[k - 1]
-    count, height, width, channels = condition.shape
-    plan = {"num_steps": num_steps, "sampler": "dpm_solver_2m"}
-    shapes = factor.noise_shapes((height, width, 3 * channels), **plan)
-    noise = draw({("detail", k): shapes}, seed, range(count))
-    inputs = {"start": noise["detail"], "condition": condition}
-    return Drawing(factor, k, plan).predict(inputs, batch_size=BATCH, verbose=0)
+    def draw(self, condition, seed):
+        """Return details upon whitened coarse bands."""
+        parts, (count, height, width, channels) = self.parts, condition.shape
+        band = (height, width, 3 * channels)
+        shapes = parts.factor.noise_shapes(band, **parts.plan)
+        noise = draw({("detail", parts.k): shapes}, seed, range(count))
+        inputs = {"start": noise["detail"], "condition": condition}
+        return self.predict(inputs, batch_size=BATCH, verbose=0)
 
 
 def band_stds(details):
@@ -78,10 +78,8 @@ def rows(model, held_out, drawn, num_steps):
     own, _ = whitened(model, drawn)
     for k in range(1, model.num_levels + 1):
         h, condition = details[k - 1], conditions[k - 1]
-        f, g = (
-            drawn_details(model, condition, k, num_steps, seed)
-            for seed in (1, 2)
-        )
+        drawing = Drawing(model, k, num_steps)
+        f, g = (drawing.draw(condition, seed) for seed in (1, 2))
         spread = np.mean((f - g) ** 2) / np.mean((f - h) ** 2)
         real = band_stds(h)
         yield k, band_stds(f) / real, band_stds(own[k - 1]) / real, spread

@@ -46,7 +46,7 @@ def optimizer_of(model, role):
 
 
 def make_model(image_size, num_levels):
-    """GANs for details of 64x64 and more, and diffusion for all the rest."""
+    """GANs for details of 128x128 and more, and diffusion for all the rest."""
     model = keras_wmgm.HybridWMGM(
         image_shape=(image_size, image_size, 3), num_levels=num_levels
     )

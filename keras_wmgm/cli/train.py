@@ -94,7 +94,7 @@ MINUTES = click.FloatRange(min=0, min_open=True)
     "--gan-levels",
     type=click.IntRange(min=0),
     help="Of a hybrid: the finest levels, drawn by GANs.  [default: those of "
-    "64x64 and more]",
+    "128x128 and more]",
 )
 @click.option(
     "--factors", help="What to train, as in coarse,detail_1.  [default: all]"

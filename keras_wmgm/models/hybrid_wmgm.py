@@ -10,25 +10,25 @@ from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.serialization import register
 
-GAN_SIZE = 64
+GAN_SIZE = 128
 
 
 @register
 class HybridWMGM(MultiscaleModel):
     """Diffusion on the small bands, a GAN on each of the large ones.
 
-    A short configuration of `MultiscaleModel`. On a band of up to 32x32
-    pixels a few steps of diffusion cost little and, for the same time of
-    training, draw far better than a GAN; on larger ones a GAN's one step pays
-    most. Each level has networks of its own, so each can be trained for as
-    long as it needs.
+    A short configuration of `MultiscaleModel`. For the same time of training
+    diffusion draws far better than a GAN, upon bands of 16x16 to 64x64 pixels
+    (zoo/NOTES.md has figures); on larger ones a GAN's one step pays most. Each
+    level has networks of its own, so each can be trained for as long as it
+    needs.
 
     Args:
         image_shape: `(height, width, channels)`; 2^S must divide height and
             width.
         num_levels: The number of levels S, at least 1.
         gan_levels: How many levels, from the finest on, are drawn by GANs; by
-            default those whose bands have 64 pixels or more.
+            default those whose bands have 128 pixels or more.
         coarse: Factor of the coarse band; by default a `DiffusionFactor` over
             a `ScoreUNet`.
         details: The detail factors, that of the finest level first, instead
@@ -41,9 +41,9 @@ class HybridWMGM(MultiscaleModel):
 
     Example:
 
-    >>> model = keras_wmgm.HybridWMGM(image_shape=(128, 128, 3), num_levels=4)
-    >>> model.network_calls(num_steps=8)  # 8 + 8 + 8 + 8 + 1
-    33
+    >>> model = keras_wmgm.HybridWMGM(image_shape=(256, 256, 3), num_levels=5)
+    >>> model.network_calls(num_steps=8)  # 8 + 8 + 8 + 8 + 8 + 1
+    41
 
     Reference:
         Xiao et al., "Multi-scale Generative Modeling for Fast Sampling"

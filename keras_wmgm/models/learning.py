@@ -11,6 +11,7 @@ from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.models.role_optimizer import Averages
 from keras_wmgm.models.role_optimizer import RoleOptimizer
 from keras_wmgm.models.role_optimizer import kind_of
+from keras_wmgm.models.role_optimizer import level_of
 from keras_wmgm.models.role_optimizer import optimizers_by_role
 from keras_wmgm.models.training_data import EpochCounter
 from keras_wmgm.models.training_data import check_arguments
@@ -190,7 +191,7 @@ class Learning:
             return [0]
         if name == "detail":
             return range(1, self.num_levels + 1)
-        return [int(name.removeprefix("detail_"))]
+        return [level_of(name)]
 
     def _reconstruct(self, k):
         def reconstruct(condition, detail):

@@ -57,6 +57,12 @@ def kind_of(role: str) -> str:
     return role.partition("_")[0]
 
 
+def level_of(role: str) -> int | None:
+    """Return the k of `"detail_k"`, and `None` for everything else."""
+    kind, _, level = role.partition("_")
+    return int(level) if kind == "detail" and level.isdecimal() else None
+
+
 def _copy(optimizer):
     """Return a new optimizer: two roles must not share their moments."""
     made = keras.optimizers.get(optimizer)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import keras
 
 from keras_wmgm.models.role_optimizer import kind_of
+from keras_wmgm.models.role_optimizer import level_of
 from keras_wmgm.recipes.recipe import Stage
 from keras_wmgm.recipes.transfer import are_alike
 
@@ -67,17 +68,11 @@ def _parts_of(model):
     return [*model.factors, *guides]
 
 
-def _level(name):
-    """Return the k of `"detail_k"`, or `None`."""
-    level = name.removeprefix("detail_")
-    return int(level) if level.isdecimal() else None
-
-
 def _place(name):
     """Return what sorts names: coarse, details from the coarsest, the rest."""
     if name == "coarse":
         return (0, 0)
-    return (2, 0) if _level(name) is None else (1, -_level(name))
+    return (2, 0) if level_of(name) is None else (1, -level_of(name))
 
 
 def _share(model, name):
@@ -90,8 +85,8 @@ def _share(model, name):
 
 def _origin(model, name, names):
     """Return the factor whose weights one begins with, or `None`."""
-    origin = f"detail_{(_level(name) or 0) + 1}"
-    if _level(name) is None or origin not in names:
+    origin = f"detail_{(level_of(name) or 0) + 1}"
+    if level_of(name) is None or origin not in names:
         return None
     factors = model.factors
     return origin if are_alike(factors[origin], factors[name]) else None

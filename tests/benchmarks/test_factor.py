@@ -6,8 +6,7 @@ import pytest
 
 import keras_wmgm
 from benchmarks import factor
-from benchmarks.scales import drawn_details
-from benchmarks.scales import whitened
+from benchmarks.scales import Drawing
 from keras_wmgm.recipes.build import DEFAULTS
 from tests.cli.command import photographs
 
@@ -44,8 +43,11 @@ def inputs(tmp_path):
     return tmp_path / "recipe.toml", tmp_path / "data.zip"
 
 
-def test_the_row_of_a_factor(inputs, weights, capsys):
+def test_the_rows_of_a_factor(inputs, weights, tmp_path, capsys):
     recipe, data = inputs
+    preset = factor.build_model(factor.read_recipe(recipe))
+    preset.adapt(np.arange(1536, dtype="uint8").reshape(2, 16, 16, 3))
+    preset.save_to_preset(tmp_path / "preset")
     arguments = {
         "recipe": recipe,
         "data": data,
@@ -53,10 +55,16 @@ def test_the_row_of_a_factor(inputs, weights, capsys):
         "minutes": 0.02,
         "features": weights,
         "num-steps": 1,
+        "upon": tmp_path / "preset",
     }
     factor.main([f"--{key}={value}" for key, value in arguments.items()])
-    row = capsys.readouterr().out.splitlines()[-1].strip("| ").split(" | ")
-    steps, _, loss, distance, ratios, spread = row
+    own, drawn = (
+        line.strip("| ").split(" | ")
+        for line in capsys.readouterr().out.splitlines()[-2:]
+    )
+    assert own[0] == "photographs" and drawn[0] == str(tmp_path / "preset")
+    assert own[1:4] == drawn[1:4] and own[4:6] != drawn[4:6]
+    _, steps, _, loss, distance, ratios, spread = own
     assert int(steps.replace(",", "")) > factor.COMPILED
     assert 0 < float(loss) < 3
     assert float(distance.replace(",", "")) > 0
@@ -69,9 +77,9 @@ def test_a_guide_that_learned_nothing_has_no_part(inputs):
     images = np.zeros((8, 16, 16, 3), "uint8")
     model, _ = factor.train(recipe, "detail_1", images, minutes=0.001)
     condition = np.zeros((2, 8, 8, 3), "float32")
-    drawn = drawn_details(model, condition, k=1, num_steps=2, seed=0)
+    drawn = Drawing(model, k=1, num_steps=2).draw(condition, seed=0)
     model.details[0].guide = None
-    alone = drawn_details(model, condition, k=1, num_steps=2, seed=0)
+    alone = Drawing(model, k=1, num_steps=2).draw(condition, seed=0)
     np.testing.assert_array_equal(drawn, alone)
 
 
@@ -130,15 +138,16 @@ def test_details_that_are_shared_are_not_changed(inputs):
         factor.change(recipe, "detail_1", ["condition_noise=0.3"])
 
 
-def test_true_details_complete_the_photographs():
+def test_true_details_complete_the_photographs(monkeypatch):
+    monkeypatch.setattr(factor, "CHUNK", 4)
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3))
     images = images.astype("uint8")
     model = keras_wmgm.WMGM((8, 8, 3), num_levels=1)
     model.adapt(images)
-    details, conditions = (bands[0] for bands in whitened(model, images))
-    chunks = [factor.chunks(bands, 4) for bands in (conditions, details)]
-    assert [len(chunk) for chunk in chunks[0]] == [4, 2]
-    np.testing.assert_array_equal(factor.completed(model, *chunks, 1), images)
+    details, conditions = factor.bands(model, images, k=1)
+    assert [len(chunk) for chunk in factor.chunks(details)] == [4, 2]
+    drawn = factor.completed(model, conditions, details, k=1)
+    np.testing.assert_array_equal(drawn, images)
 
 
 def test_rates_fall_to_nothing_and_training_stops(monkeypatch):

@@ -155,7 +155,7 @@ def test_grey_photographs_are_enlarged():
 def test_training_goes_on_where_it_stopped(photos, tmp_path, monkeypatch):
     # Its networks are of a size for photographs.
     assert train_on_folder.make_model(64, 3).network_calls(8) == 32
-    assert train_on_folder.make_model(128, 4).network_calls(8) == 33
+    assert train_on_folder.make_model(256, 5).network_calls(8) == 41
     made = keras_wmgm.HybridWMGM
     small = {"coarse": tiny.diffusion(3), "details": tiny_details()}
     monkeypatch.setattr(keras_wmgm, "HybridWMGM", partial(made, **small))
