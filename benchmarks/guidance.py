@@ -6,9 +6,10 @@
 
 Every `--set` is a row: a guidance for each factor that it names, where the
 others keep theirs; `all` names every factor that has a guide. A strength of 1
-is the network without its guide. `std ratio` is the standard deviation of each
-level's details in drawn images over that in held-out photographs, the finest
-level first.
+is the network without its guide. `--temperature coarse=1.01,detail_1=1.03` sets
+temperatures for all rows, of any factors drawn by diffusion. `std ratio` is the
+standard deviation of each level's details in drawn images over that in held-out
+photographs, the finest level first.
 """
 
 import keras_wmgm
@@ -32,14 +33,19 @@ def guided(model):
     }
 
 
-def strengths(text, factors):
-    """Return guidance by factor of `"coarse=1.5,detail_1=1.1"`."""
+def diffusions(model):
+    """Return the factors drawn by diffusion, by name."""
+    return {n: f for n, f in model.factors.items() if f.is_diffusion}
+
+
+def values(text, factors):
+    """Return numbers by factor of `"coarse=1.5,detail_1=1.1"`."""
     given = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
         if name not in (*factors, "all"):
             raise ValueError(
-                f"`--set` takes all or one of {', '.join(factors)}. "
+                f"A value is for all or one of {', '.join(factors)}. "
                 f"Received: {text}"
             )
         names = factors if name == "all" else [name]
@@ -61,12 +67,17 @@ def main(argv=None):
     parser.add_argument("--features", required=True)
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--temperature")
     arguments = parser.parse_args(argv)
 
     model = keras_wmgm.from_preset(arguments.preset)
     factors = guided(model)
     own = {name: factor.guidance for name, factor in factors.items()}
-    changes = [strengths(text, factors) for text in arguments.set]
+    if arguments.temperature:
+        heated = diffusions(model)
+        for name, value in values(arguments.temperature, heated).items():
+            heated[name].temperature = value
+    changes = [values(text, factors) for text in arguments.set]
     size = model.image_shape[:2]
     photographs = [
         keras_wmgm.data.load_images(f"{arguments.data}:{split}", size)
@@ -76,7 +87,8 @@ def main(argv=None):
     real, test = map(network, photographs)
     print(
         f"{arguments.preset}, {arguments.num_images} images, "
-        f"{arguments.num_steps} steps, {describe()}\n"
+        f"{arguments.num_steps} steps, temperature "
+        f"{arguments.temperature or 'of its own'}, {describe()}\n"
     )
     measures = ["FD", "precision", "recall", "novelty", "std ratio"]
     print(f"| {' | '.join([*own, *measures])} |")

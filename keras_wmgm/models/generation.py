@@ -220,9 +220,13 @@ class Generation:
         """
         plan = self._plan(num_steps, sampler)
         steps = tuple(part["num_steps"] for part in plan.values())
-        # What is compiled has the guidance of its time in it.
-        guidance = [getattr(f, "guidance", 1) for f in self.factors.values()]
-        key = (steps, sampler, levels, *guidance)
+        # What is compiled has the factors' attributes of its time in it.
+        attributes = [
+            getattr(factor, name, 1)
+            for factor in self.factors.values()
+            for name in ("guidance", "temperature")
+        ]
+        key = (steps, sampler, levels, *attributes)
         cache = self._samplers.made
         if key not in cache:
             coarse = self.coarse if levels is None else None

@@ -7,16 +7,18 @@ from tests.models.test_guides import filled
 from tests.models.test_guides import guided
 
 
-def test_strengths_are_set_by_name():
+def test_values_are_set_by_name():
     factors = guidance.guided(guided())
     assert list(factors) == ["coarse", "detail_2"]
     both = {"coarse": 1.0, "detail_2": 1.0}
-    assert guidance.strengths("all=1", factors) == both
-    assert guidance.strengths("detail_2=1.3", factors) == {"detail_2": 1.3}
-    mixed = guidance.strengths("all=1,coarse=2", factors)
+    assert guidance.values("all=1", factors) == both
+    assert guidance.values("detail_2=1.3", factors) == {"detail_2": 1.3}
+    mixed = guidance.values("all=1,coarse=2", factors)
     assert mixed == {"coarse": 2.0, "detail_2": 1.0}
     with pytest.raises(ValueError, match="one of coarse, detail_2. Received"):
-        guidance.strengths("detail_1=2", factors)
+        guidance.values("detail_1=2", factors)
+    # Temperatures are for factors without a guide, too, and not for GANs.
+    assert list(guidance.diffusions(tiny.mixed())) == ["coarse", "detail_2"]
 
 
 def test_ratios_of_spreads_are_by_level():

@@ -152,6 +152,15 @@ def test_samples_have_the_datas_standard_deviation(name, std):
         assert np.corrcoef(found.ravel(), start.ravel())[0, 1] > 0.99
 
 
+def test_the_spread_of_gaussian_samples_goes_with_the_temperature():
+    factor, start = gaussian(0.6), ops.convert_to_tensor(wave((4, 4, 4, 2)))
+    spreads = []
+    for factor.temperature in (1.0, 1.25):
+        found = factor.sample({"start": start}, num_steps=8)
+        spreads.append(to_numpy(found).std())
+    assert spreads[1] / spreads[0] == pytest.approx(1.25, 1e-4)
+
+
 def test_the_grid_is_the_factors():
     def grid(**kwargs):
         return tiny.diffusion(**kwargs).times(4)
@@ -177,6 +186,7 @@ def test_configuration_comes_back():
         "t_max": 4.0,
         "t_min": 0.002,
         "condition_noise": 0.2,
+        "temperature": 1.03,
         "name": "mine",
     }
     factor = tiny.diffusion(condition=1, **kwargs)

@@ -113,6 +113,7 @@ def test_configuration_comes_back():
     "kwargs, message",
     [
         ({"guidance": -1.0}, "guidance"),
+        ({"temperature": 0.0}, "temperature"),
         ({"guidance": 1.5}, "takes a guide to go beyond"),
         ({"guide": "small"}, "`guide` must be a Keras model"),
         ({"guide": tiny.generator(2)}, "dictionary of inputs"),

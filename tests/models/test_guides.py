@@ -100,6 +100,19 @@ def test_an_optimizer_for_guides_is_that_of_all_guides():
         assert isinstance(by_role[role], keras.optimizers.Adam)
 
 
+def test_temperature_may_be_set_at_any_time():
+    model, options = filled(1.5), {"num_steps": 3, "seed": 0, "verbose": 0}
+    noise = model.draw_noise(2, seed=0, num_steps=3)
+    before = model.generate(2, **options)
+    model.coarse.temperature = 1.25
+    drawn = model.generate(2, **options)
+    model.coarse.temperature = 1.0
+    noise["coarse"] = np.float32(1.25) * noise["coarse"]
+    found = model.generate(noise=noise, num_steps=3, verbose=0)
+    np.testing.assert_array_equal(found, drawn)
+    assert np.abs(np.int32(drawn) - before).max() > 8
+
+
 def test_guidance_may_be_set_at_any_time():
     model, options = filled(1.5), {"num_steps": 3, "seed": 0, "verbose": 0}
     before = model.generate(2, **options)

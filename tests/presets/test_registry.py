@@ -125,10 +125,12 @@ def test_the_networks_are_those_of_the_recipe(name):
     for role, network in model.networks.items():
         assert network.config == made.networks[role].config, role
     for name, factor in model.factors.items():
-        own, meant = (
-            getattr(f, "guidance", None) for f in (factor, made.factors[name])
-        )
-        assert own == meant, name
+        for attribute in ("guidance", "temperature"):
+            own, meant = (
+                getattr(f, attribute, None)
+                for f in (factor, made.factors[name])
+            )
+            assert own == meant, (name, attribute)
 
 
 @pytest.mark.parametrize("name", sorted(PAPER))
