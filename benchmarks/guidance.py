@@ -13,7 +13,7 @@ photographs, the finest level first.
 """
 
 import keras_wmgm
-from benchmarks.arguments import preset_parser
+from benchmarks.arguments import distance_parser
 from benchmarks.quality import draw
 from benchmarks.scales import band_stds
 from benchmarks.scales import whitened
@@ -63,9 +63,7 @@ def std_ratios(model, drawn, held_out):
 
 
 def main(argv=None):
-    parser = preset_parser(__doc__, num_images=1000)
-    parser.add_argument("--features", required=True)
-    parser.add_argument("--batch-size", type=int, default=50)
+    parser = distance_parser(__doc__, num_images=1000)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--temperature")
     arguments = parser.parse_args(argv)
@@ -87,7 +85,7 @@ def main(argv=None):
     real, test = map(network, photographs)
     print(
         f"{arguments.preset}, {arguments.num_images} images, "
-        f"{arguments.num_steps} steps, temperature "
+        f"{arguments.num_steps} steps of {arguments.sampler}, temperature "
         f"{arguments.temperature or 'of its own'}, {describe()}\n"
     )
     measures = ["FD", "precision", "recall", "novelty", "std ratio"]

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 import keras_wmgm
-from benchmarks.arguments import preset_parser
+from benchmarks.arguments import distance_parser
 from benchmarks.squeezenet import SqueezeNet
 from benchmarks.squeezenet import describe
 from benchmarks.squeezenet import frechet_distance
@@ -57,14 +57,11 @@ def yardsticks(network, images, features, levels):
 
 def draw(model, arguments):
     """Return images and the seconds they took, compilation left out."""
-    options = {"num_steps": arguments.num_steps, "seed": 0, "verbose": 0}
-    model.generate(
-        arguments.batch_size, batch_size=arguments.batch_size, **options
-    )
+    names = ("num_steps", "sampler", "batch_size")
+    options = {name: getattr(arguments, name) for name in names}
+    model.generate(arguments.batch_size, **options, seed=0, verbose=0)
     began = time.perf_counter()
-    images = model.generate(
-        arguments.num_images, batch_size=arguments.batch_size, **options
-    )
+    images = model.generate(arguments.num_images, **options, seed=0, verbose=0)
     return images, time.perf_counter() - began
 
 
@@ -74,9 +71,7 @@ def print_rows(rows):
 
 
 def main(argv=None):
-    parser = preset_parser(__doc__, num_images=2000)
-    parser.add_argument("--features", required=True)
-    parser.add_argument("--batch-size", type=int, default=50)
+    parser = distance_parser(__doc__, num_images=2000)
     parser.add_argument("--yardsticks", type=int, default=3, metavar="LEVELS")
     parser.add_argument("--save", metavar="FILE.npy", help="keep the images")
     arguments = parser.parse_args(argv)
@@ -97,8 +92,9 @@ def main(argv=None):
     precision, recall = precision_recall(real, drawn)
     calls = model.network_calls(arguments.num_steps)
     print(
-        f"| {len(drawn)} images, {arguments.num_steps} steps, {calls} network "
-        f"calls each | {frechet_distance(real, drawn):,.0f} |"
+        f"| {len(drawn)} images, {arguments.num_steps} steps of "
+        f"{arguments.sampler}, {calls} network calls each "
+        f"| {frechet_distance(real, drawn):,.0f} |"
     )
     print(
         f"\nprecision {precision:.2f}, recall {recall:.2f}, "
