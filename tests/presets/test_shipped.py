@@ -12,7 +12,7 @@ from keras_wmgm.utils.files import image_grid
 from tests.models import tiny
 
 ZOO = Path(keras_wmgm.__file__).parents[1] / "zoo"
-WEIGHTS = "a78e3f1630dd2af8a25498b5047eea6f94e1b0ff096d78be2ae675f24a16d623"
+WEIGHTS = "31a711d4776b39e9b765cd5df974b4f6821adaee1fd835c52ba961b0710d20d4"
 
 
 @pytest.fixture(scope="module")
