@@ -18,10 +18,11 @@ another class, besides how it averages, clips and decays.
 A detail factor draws upon the photographs' own coarse bands, so no other factor
 has a part in it, nor has a guide, which would have to learn, too. With `--upon
 PRESET` there is a second row, of what it draws upon the coarse bands of images
-that the preset drew. `held-out
-loss` compares diffusion with diffusion only; `FD` is of 2,000 images of the
-size that the level's details complete, to all training photographs at that
-size; `std ratio` and `r` are those of `benchmarks.scales`.
+that the preset drew.
+
+`held-out loss` compares diffusion with diffusion only; `FD` is of 2,000 images
+of the size that the level's details complete, to all training photographs at
+that size; `std ratio` and `r` are those of `benchmarks.scales`.
 """
 
 import argparse
