@@ -32,29 +32,25 @@ import tomllib
 
 import keras
 import numpy as np
-from keras import ops
 
 import keras_wmgm
+from benchmarks.level import Level
+from benchmarks.photographs import load_splits
 from benchmarks.scales import Drawing
-from benchmarks.scales import band_stds
-from benchmarks.scales import whitened
 from benchmarks.squeezenet import SqueezeNet
 from benchmarks.squeezenet import describe
-from benchmarks.squeezenet import frechet_distance
 from keras_wmgm.models.role_optimizer import level_of
 from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
 from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes.build import DEFAULTS
-from keras_wmgm.utils.images import to_uint8
+from keras_wmgm.utils.checks import check_choice
 
 SHARED = ("use_ema", "ema_momentum", "global_clipnorm", "decay", "warmup_steps")
 """What an optimizer has of the one that it takes the place of."""
 COMPILED = 3
 """Steps after which everything has been compiled."""
-CHUNK = 100
-"""Images that are put together at once."""
 PAIRS = 256
 """Images that are drawn twice, for r."""
 
@@ -149,51 +145,28 @@ def train(recipe, factor, images, minutes):
     return model, clock.steps
 
 
-def completed(model, conditions, details, k):
-    """Return uint8 images of level k - 1 from whitened bands."""
-    parts = [
-        model.pyramid.reconstruct(c, d, k)
-        for c, d in zip(chunks(conditions), chunks(details), strict=True)
-    ]
-    pixels = np.concatenate([ops.convert_to_numpy(part) for part in parts])
-    return to_uint8(pixels)
-
-
-def chunks(values):
-    return [values[i : i + CHUNK] for i in range(0, len(values), CHUNK)]
-
-
-def measure(model, k, images, drawn, network, num_images, num_steps):
+def measure(level, drawing, drawn, num_images):
     """Yield FD, ratios of spreads and r: upon photographs, and upon `drawn`.
 
     Two draws upon a drawn band have no true details to compare with, so there
     is no r then.
     """
-    h, conditions = bands(model, images, k)
-    real = network(completed(model, conditions, h, k))
-    drawing = Drawing(model, k, num_steps)
+    h, conditions = level.details, level.conditions
     f = drawing.draw(conditions[:num_images], seed=1)
     g = drawing.draw(conditions[: min(num_images, PAIRS)], seed=2)
     pairs = range(len(g))
     r = np.mean((f[pairs] - g) ** 2) / np.mean((f[pairs] - h[pairs]) ** 2)
-    yield *compare(model, k, conditions, f, real, h, network), r
+    yield *level.compare(conditions, f), r
     if drawn is not None:
-        _, conditions = bands(model, drawn, k)
+        _, conditions = level.bands(drawn)
         f = drawing.draw(conditions, seed=1)
-        yield *compare(model, k, conditions, f, real, h, network), None
+        yield *level.compare(conditions, f), None
 
 
-def bands(model, images, k):
-    """Return whitened details and the conditions of one level."""
-    details, conditions = whitened(model, images)
-    return details[k - 1], conditions[k - 1]
-
-
-def compare(model, k, conditions, f, real, h, network):
-    """Return FD to features of photographs, and ratios of spreads."""
-    features = network(completed(model, conditions[: len(f)], f, k))
-    n = len(f)
-    return frechet_distance(real, features), band_stds(f) / band_stds(h[:n])
+def print_row(upon, learned, distance, ratios, r):
+    ratios = " ".join(f"{ratio:.2f}" for ratio in ratios)
+    r = "" if r is None else f"{r:.2f}"
+    print(f"| {upon} | {learned} | {distance:,.0f} | {ratios} | {r} |")
 
 
 def parse(argv):
@@ -215,42 +188,42 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
+def trained(args):
+    """Return the model, its photographs, and what of it is in every row."""
+    recipe = read_recipe(args.recipe)
+    details = [name for name in build_model(recipe).factors if level_of(name)]
+    check_choice("factor", args.factor, details)
+    change(recipe, args.factor, args.set)
+    keras.config.set_dtype_policy(recipe.precision)
+    size = (recipe.data["image_size"],) * 2
+    images, held_out = load_splits(args.data, size)
+    model, steps = train(recipe, args.factor, images, args.minutes)
+    losses = model.evaluate(held_out, verbose=0, return_dict=True)
+    loss = losses[f"{args.factor}_loss"]
+    seconds = 60 * args.minutes / steps
+    return model, images, f"{steps:,} | {seconds:.2f} | {loss:.3f}"
+
+
 def main(argv=None):
     args = parse(argv)
-    recipe, factor = read_recipe(args.recipe), args.factor
-    k = level_of(factor)
-    change(recipe, factor, args.set)
-    keras.config.set_dtype_policy(recipe.precision)
-    images, held_out = (
-        keras_wmgm.data.load_images(
-            f"{args.data}:{split}", (recipe.data["image_size"],) * 2
-        )
-        for split in ("train", "test")
-    )
-    model, steps = train(recipe, factor, images, args.minutes)
-    loss = model.evaluate(held_out, verbose=0, return_dict=True)
-    loss, drawn = loss[f"{factor}_loss"], None
+    model, images, learned = trained(args)
+    drawn = None
     if args.upon:
         preset = keras_wmgm.from_preset(args.upon)
         drawn = preset.generate(args.num_images, args.num_steps, seed=0)
     print(
-        f"{' '.join([args.recipe, *args.set])}, {factor}, "
+        f"{' '.join([args.recipe, *args.set])}, {args.factor}, "
         f"{args.minutes:g} minutes, "
         f"{args.num_images} images, {args.num_steps} steps, {describe()}\n\n"
         "| upon | steps | s per step | held-out loss | FD | std ratio | r |\n"
         "|---|---|---|---|---|---|---|"
     )
-    learned = f"{steps:,} | {60 * args.minutes / steps:.2f} | {loss:.3f}"
-    network = SqueezeNet(args.features)
-    rows = measure(
-        model, k, images, drawn, network, args.num_images, args.num_steps
-    )
-    for upon, (distance, ratios, r) in zip(
-        ("photographs", args.upon), rows, strict=False
-    ):
-        ratios = " ".join(f"{ratio:.2f}" for ratio in ratios)
-        r = "" if r is None else f"{r:.2f}"
-        print(f"| {upon} | {learned} | {distance:,.0f} | {ratios} | {r} |")
+    k = level_of(args.factor)
+    level = Level(model, k, images, SqueezeNet(args.features))
+    drawing = Drawing(model, k, args.num_steps)
+    rows = measure(level, drawing, drawn, args.num_images)
+    for upon, row in zip(("photographs", args.upon), rows, strict=False):
+        print_row(upon, learned, *row)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ photographs, the finest level first.
 
 import keras_wmgm
 from benchmarks.arguments import distance_parser
+from benchmarks.photographs import Photographs
 from benchmarks.quality import draw
 from benchmarks.scales import band_stds
 from benchmarks.scales import whitened
-from benchmarks.squeezenet import SqueezeNet
 from benchmarks.squeezenet import describe
-from benchmarks.squeezenet import frechet_distance
-from benchmarks.squeezenet import novelty
-from benchmarks.squeezenet import precision_recall
+
+MEASURES = ("FD", "precision", "recall", "novelty", "std ratio")
 
 
 def guided(model):
@@ -62,6 +61,21 @@ def std_ratios(model, drawn, held_out):
     ]
 
 
+def row(model, arguments, photographs):
+    """Return the figures of a row, for the strengths the model has now."""
+    images, _ = draw(model, arguments)
+    near = photographs.compare(images)
+    ratios = std_ratios(model, images[:512], photographs.held_out)
+    return [
+        *(f"{factor.guidance:g}" for factor in guided(model).values()),
+        f"{near.distance:,.0f}",
+        f"{near.precision:.2f}",
+        f"{near.recall:.2f}",
+        f"{near.novelty:.2f}",
+        " ".join(f"{ratio:.2f}" for ratio in ratios),
+    ]
+
+
 def main(argv=None):
     parser = distance_parser(__doc__, num_images=1000)
     parser.add_argument("--set", action="append", default=[])
@@ -69,41 +83,25 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
 
     model = keras_wmgm.from_preset(arguments.preset)
-    factors = guided(model)
+    factors, heated = guided(model), diffusions(model)
     own = {name: factor.guidance for name, factor in factors.items()}
     if arguments.temperature:
-        heated = diffusions(model)
         for name, value in values(arguments.temperature, heated).items():
             heated[name].temperature = value
     changes = [values(text, factors) for text in arguments.set]
     size = model.image_shape[:2]
-    photographs = [
-        keras_wmgm.data.load_images(f"{arguments.data}:{split}", size)
-        for split in ("train", "test")
-    ]
-    network = SqueezeNet(arguments.features)
-    real, test = map(network, photographs)
+    photographs = Photographs(arguments.data, size, arguments.features)
     print(
         f"{arguments.preset}, {arguments.num_images} images, "
         f"{arguments.num_steps} steps of {arguments.sampler}, temperature "
         f"{arguments.temperature or 'of its own'}, {describe()}\n"
     )
-    measures = ["FD", "precision", "recall", "novelty", "std ratio"]
-    print(f"| {' | '.join([*own, *measures])} |")
-    print("|---" * len([*own, *measures]) + "|")
+    print(f"| {' | '.join([*own, *MEASURES])} |")
+    print("|---" * len([*own, *MEASURES]) + "|")
     for change in changes or [{}]:
         for name, value in {**own, **change}.items():
             factors[name].guidance = value
-        images, _ = draw(model, arguments)
-        drawn = network(images)
-        ratios = std_ratios(model, images[:512], photographs[1])
-        figures = [
-            *(f"{factor.guidance:g}" for factor in factors.values()),
-            f"{frechet_distance(real, drawn):,.0f}",
-            *(f"{v:.2f}" for v in precision_recall(real, drawn)),
-            f"{novelty(real, drawn, test):.2f}",
-            " ".join(f"{ratio:.2f}" for ratio in ratios),
-        ]
+        figures = row(model, arguments, photographs)
         print(f"| {' | '.join(figures)} |", flush=True)
 
 

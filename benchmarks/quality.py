@@ -17,11 +17,9 @@ from PIL import Image
 
 import keras_wmgm
 from benchmarks.arguments import distance_parser
-from benchmarks.squeezenet import SqueezeNet
+from benchmarks.photographs import Photographs
 from benchmarks.squeezenet import describe
 from benchmarks.squeezenet import frechet_distance
-from benchmarks.squeezenet import novelty
-from benchmarks.squeezenet import precision_recall
 from keras_wmgm.utils.images import block_means
 
 
@@ -78,27 +76,26 @@ def main(argv=None):
 
     model = keras_wmgm.from_preset(arguments.preset)
     size = model.image_shape[:2]
-    images = keras_wmgm.data.load_images(f"{arguments.data}:train", size)
-    held_out = keras_wmgm.data.load_images(f"{arguments.data}:test", size)
-    network = SqueezeNet(arguments.features)
-    real, test = network(images), network(held_out)
+    photographs = Photographs(arguments.data, size, arguments.features)
+    network, images = photographs.network, photographs.images
     print(f"{arguments.preset}, {len(images)} training images, {describe()}")
     print("| | FD-SqueezeNet |\n|---|---|")
-    print_rows(yardsticks(network, images, real, arguments.yardsticks))
-    drawn_images, seconds = draw(model, arguments)
-    if arguments.save:
-        np.save(arguments.save, drawn_images)
-    drawn = network(drawn_images)
-    precision, recall = precision_recall(real, drawn)
-    calls = model.network_calls(arguments.num_steps)
-    print(
-        f"| {len(drawn)} images, {arguments.num_steps} steps of "
-        f"{arguments.sampler}, {calls} network calls each "
-        f"| {frechet_distance(real, drawn):,.0f} |"
+    print_rows(
+        yardsticks(network, images, photographs.real, arguments.yardsticks)
     )
+    drawn, seconds = draw(model, arguments)
+    if arguments.save:
+        np.save(arguments.save, drawn)
+    near = photographs.compare(drawn)
+    calls = model.network_calls(arguments.num_steps)
+    what = (
+        f"{len(drawn)} images, {arguments.num_steps} steps of "
+        f"{arguments.sampler}, {calls} network calls each"
+    )
+    print_rows([(what, near.distance)])
     print(
-        f"\nprecision {precision:.2f}, recall {recall:.2f}, "
-        f"novelty {novelty(real, drawn, test):.2f}, "
+        f"\nprecision {near.precision:.2f}, recall {near.recall:.2f}, "
+        f"novelty {near.novelty:.2f}, "
         f"{100 * seconds / len(drawn):.1f} s per 100 images"
     )
 

@@ -23,8 +23,9 @@ class DecayOverTime(keras.callbacks.Callback):
 
     They are set as an epoch begins. A network's rate falls from the epoch on
     in which it is trained first, and rises to where it would be in its first
-    steps, or in a tenth of the time; one that has a schedule keeps to it. A
-    `fit` leaves the rates as it found them.
+    steps, or in a tenth of the time; one that has a schedule keeps to it. The
+    end of an epoch leaves the rates as it found them: stand it before a
+    `RunFolder`, and they are saved so.
 
     Args:
         limit: The `TimeLimit` beside it.
@@ -68,7 +69,7 @@ class DecayOverTime(keras.callbacks.Callback):
                 share *= self._warm(optimizer)
             optimizer.learning_rate = share * rate
 
-    def on_train_end(self, logs=None):
+    def on_epoch_end(self, epoch, logs=None):
         for role, (_, rate) in self._starts.items():
             self.model.optimizer.by_role[role].learning_rate = rate
 

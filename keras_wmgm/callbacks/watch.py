@@ -4,13 +4,17 @@ import math
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 RANGES = {"std_ratio": (0.7, 1.4), "spread": (0.02, math.inf)}
 """Where the measures of a factor should be."""
 
 
 class Watch(keras.callbacks.Callback):
-    """Stop where a loss is not finite; tell where a spread goes wrong.
+    """Stop where training fails; tell where a spread goes wrong.
+
+    It stops where a loss, or a weight, is not finite: the losses of an epoch
+    do not know of its last step.
 
     A `std_ratio` outside of [0.7, 1.4] says that a factor draws details much
     weaker or stronger than the data's, or has not learned yet; a `spread`
@@ -38,11 +42,10 @@ class Watch(keras.callbacks.Callback):
         logs = logs or {}
         for name, value in logs.items():
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"`{name}` is {value} after epoch {epoch + 1}: lower the "
-                    "learning rate, or clip the gradients "
-                    "(`global_clipnorm`). What was saved before is kept."
-                )
+                raise _failure(f"`{name}` is {value}", epoch)
+        for variable in self.model.trainable_variables if self.model else ():
+            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+                raise _failure(f"`{variable.path}` is not finite", epoch)
         for name, value in logs.items():
             measure = name.rpartition("_")[0]
             if measure in RANGES:
@@ -60,3 +63,10 @@ class Watch(keras.callbacks.Callback):
                 f"epoch {epoch + 1}: {name} is {value:.2f}, and should be "
                 f"{wanted}"
             )
+
+
+def _failure(what, epoch):
+    return FloatingPointError(
+        f"{what} after epoch {epoch + 1}: lower the learning rate, or clip "
+        "the gradients (`global_clipnorm`). What was saved before is kept."
+    )

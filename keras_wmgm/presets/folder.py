@@ -53,8 +53,9 @@ def save_folder(
 
     Raises:
         FileExistsError: If the folder holds other things.
-        ValueError: For an unknown dtype, weights float16 cannot hold, and
-            weights that are not float32 or float16 themselves.
+        ValueError: For an unknown dtype, weights that are not finite or that
+            float16 cannot hold, and weights that are not float32 or float16
+            themselves.
     """
     check_choice("dtype", dtype, DTYPES)
     folder = Path(folder)
@@ -75,6 +76,7 @@ def save_folder(
     try:
         facts["weights"] = _places(twin, new[WEIGHTS])
         _copy_weights(model, twin)
+        _check_finite(twin)
         _save_weights(twin, new[WEIGHTS], dtype)
         facts["sha256"] = {WEIGHTS: sha256(new[WEIGHTS])}
         new[METADATA].write_text(json.dumps(facts, indent=1) + "\n")
@@ -141,6 +143,15 @@ def _check_dtypes(model):
             "under `mixed_bfloat16`, whose weights are float32. "
             f"Received: weights in {', '.join(sorted(dtypes))}"
         )
+
+
+def _check_finite(model):
+    for weight in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise ValueError(
+                "A preset's weights must be finite: training has failed, go "
+                f"back to a run that was saved before. Received: {weight.path}"
+            )
 
 
 def _is_preset(folder):

@@ -22,13 +22,15 @@ KINDS = ("diffusion", "gan")
 DECAYS = (None, "cosine")
 OWN_OPTIMIZERS = {"ConvMuon": ConvMuon}
 EMA = {"use_ema": True, "ema_momentum": 0.999}
-ADAM = {"class": "Adam", "global_clipnorm": 1.0, "decay": "cosine"}
-GUIDE = {**ADAM, **EMA, "learning_rate": 1e-3, "warmup_steps": 300}
+FALLING = {"global_clipnorm": 1.0, "decay": "cosine"}
+DIFFUSION = {**FALLING, **EMA, "warmup_steps": 300}
+ADVERSARIAL = {"learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9}
+CRITIC = {"class": "Adam", **FALLING, **ADVERSARIAL}
 DEFAULTS = {
-    "diffusion": {**GUIDE, "class": "ConvMuon", "learning_rate": 4e-3},
-    "guide": GUIDE,  # is to learn less
-    "gan": {**ADAM, **EMA, "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9},
-    "critic": {**ADAM, "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9},
+    "diffusion": {**DIFFUSION, "class": "ConvMuon", "learning_rate": 4e-3},
+    "guide": {**DIFFUSION, "class": "Adam", "learning_rate": 1e-3},
+    "gan": {**CRITIC, **EMA},
+    "critic": CRITIC,  # never draws, and needs no average
 }
 """Optimizers that did well; `compile` without arguments takes the paper's."""
 
@@ -117,7 +119,8 @@ def build_optimizers(
     """Make an optimizer for every role of a model, as `compile` takes them.
 
     Args:
-        recipe: A recipe; what it does not say is in `DEFAULTS`.
+        recipe: A recipe. A table of it that names no class changes what it
+            says of the role's `DEFAULTS`; one that does stands for itself.
         model: Its model.
         num_images: Number of training images, which says how many steps the
             learning rate decays over.
@@ -197,9 +200,9 @@ def rates_by_time(
 
 
 def _settings(recipe, model, role) -> dict[str, Any]:
-    given, default = recipe.optimizers, DEFAULTS[_kind(model, role)]
-    default = given.get(kind_of(role), default)
-    return dict(given.get(role, default))
+    tables, default = recipe.optimizers, DEFAULTS[_kind(model, role)]
+    given = tables.get(role, tables.get(kind_of(role), {}))
+    return dict(given) if "class" in given else {**default, **given}
 
 
 def _kind(model, role):

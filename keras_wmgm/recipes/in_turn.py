@@ -65,6 +65,8 @@ def stages_in_turn(
 def _parts_of(model):
     """Return what can be trained alone: the factors, and then the guides."""
     guides = [r for r in model.networks if kind_of(r) == "guide"]
+    if "guide" in guides:  # of shared details; `fit` takes it for all guides
+        guides = ["guide"]
     return [*model.factors, *guides]
 
 

@@ -69,8 +69,7 @@ def train(
         own = _own_limit(recipe.stages[i:], limit)
         timed = own or (limit if stage.is_endless else None)
         clocks = [clock for clock in (limit, own) if clock]
-        if timed:
-            clocks += _decays(recipe, model, len(images), timed)
+        decays = _decays(recipe, model, len(images), timed) if timed else []
         if stage.start_from and not _has_learned(model, *stage.factors):
             start_from(model, stage.start_from, *stage.factors)
         model.fit(
@@ -78,7 +77,7 @@ def train(
             initial_epoch=model.epochs_trained,
             epochs=end,
             factors=stage.factors,
-            callbacks=[*(callbacks or []), *clocks],
+            callbacks=[*decays, *(callbacks or []), *clocks],
             verbose=0,
         )
         if model.stop_training and not (own and own.stopped):

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-import keras_wmgm
 from benchmarks import factor
 from benchmarks.scales import Drawing
 from keras_wmgm.recipes.build import DEFAULTS
@@ -138,16 +137,14 @@ def test_details_that_are_shared_are_not_changed(inputs):
         factor.change(recipe, "detail_1", ["condition_noise=0.3"])
 
 
-def test_true_details_complete_the_photographs(monkeypatch):
-    monkeypatch.setattr(factor, "CHUNK", 4)
-    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3))
-    images = images.astype("uint8")
-    model = keras_wmgm.WMGM((8, 8, 3), num_levels=1)
-    model.adapt(images)
-    details, conditions = factor.bands(model, images, k=1)
-    assert [len(chunk) for chunk in factor.chunks(details)] == [4, 2]
-    drawn = factor.completed(model, conditions, details, k=1)
-    np.testing.assert_array_equal(drawn, images)
+@pytest.mark.parametrize("name", ["coarse", "detail_0", "detail_2", "detail"])
+def test_a_factor_without_details_is_refused_before_work(inputs, name):
+    recipe, data = inputs
+    arguments = {"recipe": recipe, "data": data, "factor": name}
+    arguments["features"] = "nowhere.npz"
+    flags = [f"--{key}={value}" for key, value in arguments.items()]
+    with pytest.raises(ValueError, match="must be one of 'detail_1'"):
+        factor.main([*flags, "--set=condition_noise=0.3"])
 
 
 def test_rates_fall_to_nothing_and_training_stops(monkeypatch):

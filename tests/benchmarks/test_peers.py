@@ -4,14 +4,15 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks import peer_packages
 from benchmarks import peers
 from tests.cli.command import photographs
 
 
 def test_a_clock_begins_with_its_first_question(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(peers.time, "perf_counter", lambda: now[0])
-    clock = peers.Clock(minutes=2)
+    monkeypatch.setattr(peer_packages.time, "perf_counter", lambda: now[0])
+    clock = peer_packages.Clock(minutes=2)
     now[0] += 500
     answers = []
     for _ in range(4):
@@ -26,8 +27,11 @@ def test_batches_are_some_of_the_photographs_channels_first(tmp_path):
     images = peers.keras_wmgm.data.load_images(folder, 8)
     known = [x.transpose(2, 0, 1) / 127.5 - 1 for x in images]
     known += [x[..., ::-1] for x in known]
-    batch = next(peers._batches(folder, 8))
-    assert batch.shape == (peers.BATCH, 3, 8, 8) and batch.dtype == "float32"
+    batch = next(peer_packages._batches(folder, 8))
+    assert (
+        batch.shape == (peer_packages.BATCH, 3, 8, 8)
+        and batch.dtype == "float32"
+    )
     for x in batch:
         assert min(np.abs(x - k).max() for k in known) < 1e-6
 

@@ -1,8 +1,11 @@
 import keras
 import numpy as np
+import pytest
 
 from keras_wmgm.callbacks import DecayOverTime
+from keras_wmgm.callbacks import RunFolder
 from keras_wmgm.callbacks import TimeLimit
+from keras_wmgm.callbacks import load_run
 from tests.models import tiny
 
 
@@ -57,6 +60,18 @@ def test_every_rate_falls_unless_it_is_said(clock):
     rates = [r["coarse"] for r in fit(model, clock)]
     assert len(rates) == 5
     np.testing.assert_allclose((rates[0], rates[-1]), (0.04, 0.0008), 1e-5)
+
+
+def test_a_run_is_saved_with_its_whole_rate(clock, tmp_path):
+    model = tiny.compiled(tiny.model(0), keras.optimizers.SGD(0.04))
+    limit = TimeLimit(minutes=1)
+    callbacks = [limit, DecayOverTime(limit), RunFolder(tmp_path), Rates(clock)]
+    model.fit(
+        tiny.PIXELS, batch_size=16, epochs=3, verbose=0, callbacks=callbacks
+    )
+    assert callbacks[-1].seen[-1]["coarse"] < 0.03
+    optimizer = load_run(tmp_path).optimizer.by_role["coarse"]
+    assert float(optimizer.learning_rate) == pytest.approx(0.04)
 
 
 def test_a_rate_falls_from_when_its_network_is_trained(clock):

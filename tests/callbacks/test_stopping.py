@@ -156,6 +156,28 @@ def test_a_run_that_fails_leaves_the_last_good_one(tmp_path):
     assert (tmp_path / "run.keras").read_bytes() == whole
 
 
+def test_weights_lost_in_an_epoch_s_last_step_are_not_saved(tmp_path):
+    model = tiny.compiled(tiny.model(0), keras.optimizers.SGD(1e-3))
+    model.fit(epochs=1, callbacks=[Watch(), RunFolder(tmp_path)], **FIT)
+    whole = (tmp_path / "run.keras").read_bytes()
+    kernel = model.networks["coarse"].trainable_variables[0]
+
+    def lose(epoch, logs):  # the losses are of before
+        kernel.assign(kernel * float("inf"))
+
+    callbacks = [
+        keras.callbacks.LambdaCallback(on_epoch_end=lose),
+        Watch(),
+        RunFolder(tmp_path),
+    ]
+    with pytest.raises(FloatingPointError, match="is not finite after epoch 2"):
+        model.fit(initial_epoch=1, epochs=3, callbacks=callbacks, **FIT)
+    assert (tmp_path / "run.keras").read_bytes() == whole
+    with pytest.raises(ValueError, match="training has failed"):
+        model.save_to_preset(tmp_path / "preset")
+    assert not list((tmp_path / "preset").iterdir())
+
+
 def test_a_wrong_spread_is_told_once_until_it_is_right():
     lines = []
     watch = Watch(lines.append)

@@ -158,6 +158,24 @@ def test_a_role_comes_before_its_kind(model):
     assert rate(made["critic_1"], 0) == 0.125
 
 
+def test_a_table_without_a_class_changes_the_default(model):
+    made = optimizers(
+        model,
+        coarse={"learning_rate": 0.25},
+        detail={"ema_momentum": 0.9},
+        critic={"class": "Adam", "learning_rate": 0.5},
+    )
+    assert isinstance(made["coarse"], ConvMuon)
+    assert rate(made["coarse"], 0) == 0.25
+    assert made["coarse"].use_ema and made["coarse"].global_clipnorm == 1.0
+    assert made["detail_1"].ema_momentum == 0.9
+    assert rate(made["detail_1"], 0) == pytest.approx(2e-4)
+    assert rate(made["detail_2"], 0) == pytest.approx(4e-3)
+    # A class stands for itself.
+    assert made["critic_1"].global_clipnorm is None
+    assert made["critic_1"].beta_1 == 0.9
+
+
 def test_a_rate_that_is_not_given_is_the_class_s_own(model):
     table = {"class": "ConvMuon", "decay": "cosine", "rms_rate": "none"}
     made = optimizers(model, ({"epochs": 10},), coarse=table)["coarse"]

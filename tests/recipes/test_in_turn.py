@@ -53,6 +53,18 @@ def test_what_has_learned_keeps_its_weights_and_guides_come_last():
     ]
 
 
+def test_guides_of_a_shared_factor_are_one_stage():
+    tables = {"coarse": GUIDED, "details": GUIDED, "num_levels": 2}
+    made = recipes.build_model(make({"class": "MultiscaleModel", **tables}))
+    stages = recipes.stages_in_turn(made, epochs=3)
+    assert told(stages, "epochs") == [
+        ("coarse", 3, None),
+        ("detail", 3, None),
+        ("guide", 3, None),
+    ]
+    assert made.trained_roles("guide") == ("guide_coarse", "guide")
+
+
 def test_one_factor_of_all_levels_has_the_time_of_all():
     stages = recipes.stages_in_turn(WMGM((16, 16, 3), 2), minutes=8)
     assert told(stages) == [("coarse", 2.0, None), ("detail", 6.0, None)]
