@@ -1,10 +1,13 @@
 """Learn from a folder of photographs: `keras-wmgm train` in Python.
 
-    python examples/train_on_folder.py photos/ --output run --minutes 60
+    python examples/train_on_folder.py photos/ --output run --epochs 50
 
-While it learns you find sample grids in run/samples, and run/run.keras. After
-Ctrl-C, after SIGTERM, after a power cut: the same command goes on from there,
-and does what an unbroken run would have done. At the end there are
+A recipe is made, as a TOML file in zoo/ would say it, and trained stage by
+stage: the coarse band first, then details, each begun with the weights of those
+half as fine. While it learns you find sample grids in run/samples, and
+run/run.keras. After Ctrl-C, after SIGTERM, after a power cut: the same command
+goes on from there, and does what an unbroken run would have done, but for what
+was left of an epoch that was stopped. At the end there are
 
     run/preset/      which keras_wmgm.from_preset("run/preset") reads
     run/samples.png  drawn by it
@@ -15,9 +18,8 @@ Photographs of one kind do best: a few hundred faces rather than everything.
 import argparse
 from pathlib import Path
 
-import keras
-
 import keras_wmgm
+from keras_wmgm import recipes
 from keras_wmgm.callbacks import RunFolder
 from keras_wmgm.callbacks import SampleGrid
 from keras_wmgm.callbacks import StopOnSignal
@@ -27,56 +29,41 @@ from keras_wmgm.callbacks import load_run
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
 
-DIFFUSION = {"learning_rate": 1e-3}
-GAN = {"learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9}
-AVERAGE = {"use_ema": True, "ema_momentum": 0.999}
 
-
-def adam(**kwargs):
-    return keras.optimizers.Adam(global_clipnorm=1.0, **kwargs)
-
-
-def optimizer_of(model, role):
-    """A critic never draws, so its weights need no average."""
-    if role.startswith("critic"):
-        return adam(**GAN)
-    if role.startswith("guide") or model.factors[role].is_diffusion:
-        return adam(**DIFFUSION, **AVERAGE)
-    return adam(**GAN, **AVERAGE)
-
-
-def make_model(image_size, num_levels):
+def make_recipe(args):
     """GANs for details of 128x128 and more, and diffusion for all the rest."""
-    model = keras_wmgm.HybridWMGM(
-        image_shape=(image_size, image_size, 3), num_levels=num_levels
+    model = {"class": "HybridWMGM", "num_levels": args.num_levels}
+    data = {"image_size": args.image_size, "flip": True}
+    recipe = recipes.Recipe.from_dict({"data": data, "model": model})
+    recipe.stages = recipes.stages_in_turn(
+        recipes.build_model(recipe),
+        epochs=args.epochs,
+        batch_size=args.batch_size,
     )
-    model.compile({role: optimizer_of(model, role) for role in model.networks})
-    return model
+    return recipe
 
 
-def start_or_go_on(args):
+def start_or_go_on(args, recipe, num_images):
     try:
         model = load_run(args.output)
     except FileNotFoundError:
-        return make_model(args.image_size, args.num_levels)
+        model = recipes.build_model(recipe)
+        model.compile(recipes.build_optimizers(recipe, model, num_images))
+        return model
     print(f"going on after epoch {model.epochs_trained}")
     return model
 
 
-def learn(model, images, args):
+def learn(model, recipe, images, args):
     with StopOnSignal() as stop:
-        model.fit(
-            images,
-            initial_epoch=model.epochs_trained,
-            epochs=args.epochs,
-            callbacks=[
-                stop,
-                TimeLimit(args.minutes),
-                Watch(),  # before a run with NaN in it is saved
-                RunFolder(args.output, minutes=args.save_minutes),
-                SampleGrid(args.output / "samples", minutes=args.save_minutes),
-            ],
-        )
+        callbacks = [
+            stop,
+            Watch(),  # before a run with NaN in it is saved
+            RunFolder(args.output, minutes=args.save_minutes),
+            SampleGrid(args.output / "samples", minutes=args.save_minutes),
+        ]
+        limit = TimeLimit(args.minutes)
+        return recipes.train(model, recipe, images, callbacks, limit)
 
 
 def finish(model, folder):
@@ -98,7 +85,7 @@ def parse(argv):
     add("--image-size", type=int, default=64)
     add("--num-levels", type=int, default=3, help="the coarse band: size / 2^n")
     add("--batch-size", type=int, default=32)
-    add("--epochs", type=int, default=1000)
+    add("--epochs", type=int, default=50, help="of each factor")
     add("--minutes", type=float, default=60.0, help="stop after so long")
     add("--save-minutes", type=float, default=2.0, help="between two saves")
     return parser.parse_args(argv)
@@ -106,16 +93,15 @@ def parse(argv):
 
 def main(argv=None):
     args = parse(argv)
-    images = keras_wmgm.data.image_folder(
-        args.data,
-        args.image_size,
-        args.batch_size,
-        flip=True,
-        on_error="skip",
+    images = keras_wmgm.data.load_images(
+        args.data, args.image_size, on_error="skip"
     )
-    model = start_or_go_on(args)
-    learn(model, images, args)
+    recipe = make_recipe(args)
+    model = start_or_go_on(args, recipe, len(images))
+    whole = learn(model, recipe, images, args)
     finish(model, args.output)
+    if not whole:
+        print("stopped before its end; the same command goes on")
 
 
 if __name__ == "__main__":

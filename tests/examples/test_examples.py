@@ -14,6 +14,7 @@ from examples import fine_tune
 from examples import generate
 from examples import train_on_folder
 from examples import upscale
+from keras_wmgm import models
 from keras_wmgm.callbacks import load_run
 from keras_wmgm.utils.files import image_grid
 from tests.helpers import wave
@@ -152,39 +153,52 @@ def test_grey_photographs_are_enlarged():
     assert np.array_equal(large, grey.repeat(2, axis=1).repeat(2, axis=2))
 
 
-def test_training_goes_on_where_it_stopped(photos, tmp_path, monkeypatch):
-    # Its networks are of a size for photographs.
-    assert train_on_folder.make_model(64, 3).network_calls(8) == 32
-    assert train_on_folder.make_model(256, 5).network_calls(8) == 41
+def test_a_folder_s_recipe_is_of_a_size_for_photographs():
+    args = train_on_folder.parse(["photos/", "--epochs", "7"])
+    recipe = train_on_folder.make_recipe(args)
+    assert keras_wmgm.recipes.build_model(recipe).network_calls(8) == 32
+    assert [(s.factors, s.epochs, s.start_from) for s in recipe.stages] == [
+        (["coarse"], 7, None),
+        (["detail_3"], 7, None),
+        (["detail_2"], 7, "detail_3"),
+        (["detail_1"], 7, "detail_2"),
+    ]
+    args = ["photos/", "--image-size", "256", "--num-levels", "5"]
+    recipe = train_on_folder.make_recipe(train_on_folder.parse(args))
+    assert keras_wmgm.recipes.build_model(recipe).network_calls(8) == 41
+
+
+def test_training_goes_on_where_it_stopped(
+    photos, tmp_path, monkeypatch, capsys
+):
     made = keras_wmgm.HybridWMGM
     small = {"coarse": tiny.diffusion(3), "details": tiny_details()}
-    monkeypatch.setattr(keras_wmgm, "HybridWMGM", partial(made, **small))
+    monkeypatch.setattr(models, "HybridWMGM", partial(made, **small))
+    folder = tmp_path / "run"
 
-    def run(epochs):
+    def run(*options):
         train_on_folder.main(
-            [photos, "--output", str(tmp_path / "run"), "--num-levels", "2"]
+            [photos, "--output", str(folder), "--num-levels", "2"]
             + ["--image-size", str(SIZE), "--batch-size", "4"]
-            + ["--save-minutes", "0", "--epochs", str(epochs)]
+            + ["--save-minutes", "0", "--epochs", "2", *options]
         )
 
-    run(1)
-    monkeypatch.undo()  # from here on the run folder knows its model
-    run(3)
-    model = load_run(tmp_path / "run")
-    assert model.epochs_trained == 3
-    names = [p.name for p in sorted((tmp_path / "run/samples").iterdir())]
-    assert names == [f"epoch_000{i}.png" for i in (1, 2, 3)]
-    rates = {
-        name: float(model.optimizer.by_role[name].learning_rate)
-        for name in model.networks
+    run("--minutes", "1e-9")  # which is one batch
+    assert "the same command goes on" in capsys.readouterr().out
+    assert load_run(folder).epochs_trained == 1
+    run()
+    assert "going on after epoch 1" in capsys.readouterr().out
+    model = load_run(folder)
+    assert model.epochs_trained == 6
+    names = [p.name for p in sorted((folder / "samples").iterdir())]
+    assert names == [f"epoch_000{i}.png" for i in range(1, 7)]
+    steps = {
+        name: int(keras.ops.convert_to_numpy(optimizer.iterations))
+        for name, optimizer in model.optimizer.by_role.items()
     }
-    diffusion, gan = pytest.approx(1e-3), pytest.approx(2e-4)
-    assert rates == {
-        "coarse": diffusion,
-        "detail_1": gan,
-        "critic_1": gan,
-        "detail_2": diffusion,
-    }
+    # The epoch that the time cut off had one step instead of three.
+    whole = dict.fromkeys(("detail_2", "detail_1", "critic_1"), 6)
+    assert steps == {"coarse": 4, **whole}
     preset = keras_wmgm.from_preset(tmp_path / "run/preset")
     images = preset.generate(16, seed=0, verbose=0)
     assert_shows(tmp_path / "run/samples.png", images, 4, 1)
