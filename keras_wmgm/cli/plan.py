@@ -191,24 +191,29 @@ def _init(recipe, given):
             "Images are read as squares, and the preset's are none. "
             f"Received: a preset of {width}x{height} pixels"
         )
-    if "recipe" not in given:
+    if "recipe" in given:
+        _start_factors(recipe, source, preset)
+    else:
         _take_over(recipe, source)
         source.compile()  # makes its critics
         recipe.stages = _stages(source, given, from_nothing=False)
         _warm_critics_up(recipe, source, source.factors)
-    else:
-        model = build_model(recipe)
-        started = shared_bands(source, model)
-        if not started:
-            raise ValueError(
-                "The recipe has no network that is the same as the preset's "
-                "for a band of the same size. Received: "
-                f"{recipe.data['image_size']} pixels and {preset!r}, "
-                f"{height} pixels"
-            )
-        keep_start(recipe, started)
-        _warm_critics_up(recipe, model, started)
     return str(Path(preset).resolve()) if Path(preset).is_dir() else preset
+
+
+def _start_factors(recipe, source, preset):
+    """Let a recipe's factors begin as the preset's of their bands."""
+    model = build_model(recipe)
+    started = shared_bands(source, model)
+    if not started:
+        raise ValueError(
+            "The recipe has no network that is the same as the preset's "
+            "for a band of the same size. Received: "
+            f"{recipe.data['image_size']} pixels and {preset!r}, "
+            f"{source.image_shape[0]} pixels"
+        )
+    keep_start(recipe, started)
+    _warm_critics_up(recipe, model, started)
 
 
 def _take_over(recipe, model):

@@ -8,17 +8,15 @@ import numpy as np
 from keras import ops
 
 from keras_wmgm.data.image_batches import ImageBatches
+from keras_wmgm.models.compiling import Compiling
+from keras_wmgm.models.losses import Losses
 from keras_wmgm.models.role_optimizer import Averages
-from keras_wmgm.models.role_optimizer import RoleOptimizer
 from keras_wmgm.models.role_optimizer import kind_of
-from keras_wmgm.models.role_optimizer import level_of
-from keras_wmgm.models.role_optimizer import optimizers_by_role
 from keras_wmgm.models.training_data import EpochCounter
 from keras_wmgm.models.training_data import check_arguments
 from keras_wmgm.models.training_data import check_data
 from keras_wmgm.models.training_data import check_reiterable
 from keras_wmgm.models.training_data import check_validation
-from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.images import is_array
@@ -28,7 +26,7 @@ TEST_SEED = 0x5EED
 """`evaluate` draws from this, so that two evaluations can be compared."""
 
 
-class Learning:
+class Learning(Compiling, Losses):
     """The part of `MultiscaleModel` that learns."""
 
     def _init_learning(self, seed):
@@ -49,183 +47,6 @@ class Learning:
             arguments={},
             measured={},
         )
-
-    def compile(
-        self,
-        optimizer: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto",
-    ) -> None:
-        """Set how the model learns.
-
-        Call it again after changing what is `trainable`.
-
-        Args:
-            optimizer: `None` for the paper's (Adam 1e-4 for diffusion, AdamW
-                1e-4 for generators, AdamW 1e-5 for critics, and an average of
-                the weights that draw); anything `keras.optimizers.get` knows,
-                of which every network gets a copy; or a dictionary of such,
-                by role as in `networks`, or by kind: `"coarse"`, `"detail"`,
-                `"critic"`, `"guide"`.
-            run_eagerly: As of `keras.Model.compile`.
-            steps_per_execution: As of `keras.Model.compile`.
-            jit_compile: As of `keras.Model.compile`.
-
-        Raises:
-            ValueError: For unknown roles, and under `mixed_float16`: use
-                `mixed_bfloat16`, which needs no scaling of the loss.
-
-        Example:
-
-        ```python
-        model.compile({
-            "coarse": keras.optimizers.Adam(5e-4, use_ema=True),
-            "detail": keras.optimizers.Adam(2e-4, beta_1=0.5, use_ema=True),
-            "critic": keras.optimizers.Adam(2e-4, beta_1=0.5),
-        })
-        ```
-        """
-        for factor in self.factors.values():
-            factor.prepare_training()
-        self._refuse_float16()
-        by_role = optimizers_by_role(optimizer, list(self.networks))
-        arguments = {
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
-            "jit_compile": jit_compile,
-        }
-        made = RoleOptimizer(by_role, self.networks)
-        super().compile(optimizer=made, **arguments)
-        self._training.arguments = arguments
-        self.optimizer.build(self.trainable_variables)
-        self._training.averages = Averages(by_role.values())
-        self._set_active(tuple(self.networks))
-        self._training.functions = {}
-
-    def _refuse_float16(self):
-        networks = self.networks.values()
-        layers = [layer for n in networks for layer in (n, *n.layers)]
-        names = {layer.dtype_policy.name for layer in (self, *layers)}
-        halves = {n for n in names if n.endswith("float16") and "bf" not in n}
-        if halves:
-            raise ValueError(
-                "Training in float16 is not supported, since several losses "
-                "share one gradient and none could be scaled; use "
-                "`mixed_bfloat16` or `float32`. "
-                f"Received: dtype policy {halves.pop()}"
-            )
-
-    def get_compile_config(self) -> dict | None:
-        if not self.compiled:
-            return None
-        # As they are by now: rates may have changed since `compile`.
-        optimizer = self.optimizer.by_role
-        return keras.saving.serialize_keras_object(
-            {"optimizer": optimizer, **self._training.arguments}
-        )
-
-    def compile_from_config(self, config: dict) -> None:
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def compute_loss(
-        self,
-        x=None,
-        y=None,
-        y_pred=None,
-        sample_weight=None,
-        training: bool = True,
-    ) -> Tensor:
-        """Return the sum of the losses of all networks that are trained.
-
-        Each network gets its gradient from its own term alone, so the sum has
-        no meaning of its own: watch the terms.
-        """
-        self.pyramid.check_images(x.shape)
-        bands = self(x) if y_pred is None else y_pred
-        seed = self.train_seed if training else self.test_seed
-        total = 0.0
-        for name in self._active_factors():
-            total = total + self._factor_loss(name, bands, seed, training)
-        return total
-
-    def _active_factors(self):
-        """Return the names of the factors with a role that is trained."""
-        active = set(self._training.active)
-        return [
-            name
-            for name in self.factors
-            if active.intersection(self._roles_of(name))
-        ]
-
-    def _factor_loss(self, name, bands, seed, training):
-        """Return the sum of one factor's losses over its levels."""
-        coarse, details, conditions = bands
-        factor, sums = self.factors[name], {}
-        batch = ops.cast(ops.shape(coarse)[0], "float32")
-        for k in self._levels_of(name):
-            result = factor.loss(
-                target=details[k - 1] if k else coarse,
-                condition=conditions[k - 1] if k else None,
-                k=k,
-                reconstruct=self._reconstruct(k),
-                seed=seed,
-                training=training,
-            )
-            for role, loss in result.losses.items():
-                sums[role] = sums.get(role, 0.0) + loss
-            for measure in factor.measures:
-                value = getattr(result, measure)
-                self._track(_measured_at(measure, k), value, batch)
-        for role, loss in sums.items():
-            self._track(f"{self._role(name, role)}_loss", loss, batch)
-        return sum(sums.values())
-
-    def _track(self, name, value, batch):
-        active = self._training.active
-        self._training.measured.setdefault(active, set()).add(name)
-        self.trackers[name].update_state(value, sample_weight=batch)
-
-    def _levels_of(self, name):
-        if name == "coarse":
-            return [0]
-        if name == "detail":
-            return range(1, self.num_levels + 1)
-        return [level_of(name)]
-
-    def _reconstruct(self, k):
-        def reconstruct(condition, detail):
-            return self.pyramid.reconstruct(condition, detail, k)
-
-        return reconstruct
-
-    def _measure_names(self):
-        """Return the names of what `fit` reports, the losses first."""
-        names = list(self.factors)
-        losses = [
-            f"{role}_loss" for name in names for role in self._roles_of(name)
-        ]
-        return losses + self._measures_of(names)
-
-    def _measures_of(self, names):
-        return [
-            _measured_at(measure, k)
-            for name in names
-            for k in self._levels_of(name)
-            for measure in self.factors[name].measures
-        ]
-
-    def get_metrics_result(self) -> dict:
-        names = self._active_factors()
-        shown = {f"{r}_loss" for n in names for r in self._roles_of(n)}
-        shown.update(self._measures_of(names))
-        shown &= self._training.measured.get(self._training.active, shown)
-        result = super().get_metrics_result()
-        return {
-            name: value
-            for name, value in result.items()
-            if name in shown or name not in self.trackers
-        }
 
     def fit(self, x: Any = None, *, factors: Any = None, **kwargs):
         """Learn from images; `keras.Model.fit` with one argument more.
@@ -431,10 +252,6 @@ class Learning:
     def _random_states(self):
         weights = {id(v) for v in (*self.weights, *self.metrics_variables)}
         return [v for v in self.variables if id(v) not in weights]
-
-
-def _measured_at(measure, k):
-    return f"{measure}_{k or 'coarse'}"
 
 
 def _as_list(value):

@@ -47,28 +47,25 @@ def build_model(recipe: Recipe) -> keras.Model:
     model_class = getattr(models, arguments.pop("class"))
     size = recipe.data["image_size"]
     channels = recipe.data.get("channels", 3)
-    coarse, details = arguments.get("coarse"), arguments.get("details")
-    levels = arguments.get("num_levels")
-    if coarse is not None:
-        arguments["coarse"] = _factor("coarse", coarse, channels)
-    if isinstance(details, list):
-        arguments["details"] = [
-            _factor("details", values, 3 * channels, channels)
-            for values in details
-        ]
-    elif details is not None:
-        arguments["details"] = _factor(
-            "details", details, 3 * channels, channels, levels
-        )
-    model = _call(
-        "model",
-        model_class,
-        image_shape=(size, size, channels),
-        seed=recipe.seed,
-        **arguments,
-    )
+    arguments["image_shape"] = (size, size, channels)
+    arguments.update(_factors(recipe.model, channels))
+    model = _call("model", model_class, seed=recipe.seed, **arguments)
     check_starts(recipe, model)
     return model
+
+
+def _factors(table, channels):
+    """Make the factors that a model's table describes."""
+    made, details = {}, table.get("details")
+    if table.get("coarse") is not None:
+        made["coarse"] = _factor("coarse", table["coarse"], channels)
+    shape = (3 * channels, channels)
+    if isinstance(details, list):
+        made["details"] = [_factor("details", d, *shape) for d in details]
+    elif details is not None:
+        levels = table.get("num_levels")
+        made["details"] = _factor("details", details, *shape, levels)
+    return made
 
 
 def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:
