@@ -354,8 +354,7 @@ def test_a_damaged_preset_is_refused(copied, damage, text):
     [
         (
             "paper_wmgm_218",
-            "Did you mean 'paper_wmgm_128' or 'faces_utk_128' or "
-            "'celeba_64_wmgm'. Received",
+            r"Did you mean 'paper_wmgm_128' or .*\? Received: 'paper_wmgm_218'",
         ),
         ("no/such/folder", "or a folder. Received: 'no/such/folder'"),
         ("paper_wmgm_128", "no weights for this preset.*Received"),

@@ -12,7 +12,7 @@ from keras_wmgm.utils.files import image_grid
 from tests.models import tiny
 
 ZOO = Path(keras_wmgm.__file__).parents[1] / "zoo"
-WEIGHTS = "31a711d4776b39e9b765cd5df974b4f6821adaee1fd835c52ba961b0710d20d4"
+WEIGHTS = "ef75c908dac76a3f739e2a2779e086a28f5f834087b7b643bfcbcc4f024f2d02"
 
 
 @pytest.fixture(scope="module")

@@ -39,10 +39,12 @@ def test_stages_train_every_network_once(name):
         assert len(details) == recipe.model["num_levels"]
     else:
         names = ["detail"]
-    names = ["coarse", *names]
-    if "guide" in recipe.model["coarse"]:
-        names += [f"guide_{name.removeprefix('detail_')}" for name in names]
-    assert trained == names
+    tables = {"coarse": recipe.model["coarse"]}
+    if isinstance(details, list):
+        tables.update(zip(names, details[::-1], strict=True))
+    guided = [name for name, table in tables.items() if "guide" in table]
+    guides = [f"guide_{name.removeprefix('detail_')}" for name in guided]
+    assert trained == ["coarse", *names, *guides]
     assert all(stage.num_epochs(1000) for stage in recipe.stages)
 
 
