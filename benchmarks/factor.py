@@ -45,6 +45,7 @@ from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
 from keras_wmgm.recipes import read_recipe
 from keras_wmgm.recipes.build import DEFAULTS
+from keras_wmgm.recipes.build import whole_table
 from keras_wmgm.utils.checks import check_choice
 
 SHARED = ("use_ema", "ema_momentum", "global_clipnorm", "decay", "warmup_steps")
@@ -105,10 +106,9 @@ def change(recipe, factor, settings):
     optimizer, k = values.pop("optimizer", {}), level_of(factor)
     details[k - 1] = _of_kind(details[k - 1], values)
     default = DEFAULTS[details[k - 1].get("kind", "diffusion")]
-    given = recipe.optimizers.get(factor, recipe.optimizers.get("detail"))
-    if "kind" in values or given is None:
-        given = default
-    recipe.optimizers[factor] = _of_class(given, optimizer)
+    tables = {} if "kind" in values else recipe.optimizers
+    table = whole_table(tables, factor, default)
+    recipe.optimizers[factor] = _of_class(table, optimizer)
 
 
 def _of_kind(table, values):
@@ -188,11 +188,21 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
+def check_factor(recipe, factor):
+    """Refuse what has no details of one level, before it is trained."""
+    names = [name for name in build_model(recipe).factors if level_of(name)]
+    if not names:
+        raise ValueError(
+            "The recipe must have details of each level, [[model.details]]; "
+            f"all levels share one factor in it. Received: factor={factor!r}"
+        )
+    check_choice("factor", factor, names)
+
+
 def trained(args):
     """Return the model, its photographs, and what of it is in every row."""
     recipe = read_recipe(args.recipe)
-    details = [name for name in build_model(recipe).factors if level_of(name)]
-    check_choice("factor", args.factor, details)
+    check_factor(recipe, args.factor)
     change(recipe, args.factor, args.set)
     keras.config.set_dtype_policy(recipe.precision)
     size = (recipe.data["image_size"],) * 2
@@ -206,6 +216,7 @@ def trained(args):
 
 def main(argv=None):
     args = parse(argv)
+    network = SqueezeNet(args.features)
     model, images, learned = trained(args)
     drawn = None
     if args.upon:
@@ -219,7 +230,7 @@ def main(argv=None):
         "|---|---|---|---|---|---|---|"
     )
     k = level_of(args.factor)
-    level = Level(model, k, images, SqueezeNet(args.features))
+    level = Level(model, k, images, network)
     drawing = Drawing(model, k, args.num_steps)
     rows = measure(level, drawing, drawn, args.num_images)
     for upon, row in zip(("photographs", args.upon), rows, strict=False):

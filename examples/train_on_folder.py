@@ -3,14 +3,15 @@
     python examples/train_on_folder.py photos/ --output run --epochs 50
 
 A recipe is made, as a TOML file in zoo/ would say it, and trained stage by
-stage: the coarse band first, then details, each begun with the weights of those
-half as fine. While it learns you find sample grids in run/samples, and
-run/run.keras. After Ctrl-C, after SIGTERM, after a power cut: the same command
-goes on from there, and does what an unbroken run would have done, but for what
-was left of an epoch that was stopped. At the end there are
+stage: the coarse band first, then details, which begin with the weights of
+those half as fine where networks are alike. While it learns you find sample
+grids in run/samples, and run/run.keras. After Ctrl-C, after SIGTERM, after a
+power cut: the same command goes on from there, and does what an unbroken run
+would have done, but for what was left of an epoch that was stopped. A run keeps
+to the sizes and epochs it was begun with. At the end there are
 
     run/preset/      which keras_wmgm.from_preset("run/preset") reads
-    run/samples.png  drawn by it
+    run/samples.png  drawn by it, in large pixels as long as details are missing
 
 Photographs of one kind do best: a few hundred faces rather than everything.
 """
@@ -26,8 +27,16 @@ from keras_wmgm.callbacks import StopOnSignal
 from keras_wmgm.callbacks import TimeLimit
 from keras_wmgm.callbacks import Watch
 from keras_wmgm.callbacks import load_run
-from keras_wmgm.utils.files import image_grid
-from keras_wmgm.utils.files import save_image
+
+
+def recipe_of(args):
+    """Return the recipe of the run, or begin one."""
+    try:
+        return recipes.read_run(args.output)[0]
+    except FileNotFoundError:
+        recipe = make_recipe(args)
+        recipes.start_run(args.output, recipe)
+        return recipe
 
 
 def make_recipe(args):
@@ -67,11 +76,11 @@ def learn(model, recipe, images, args):
 
 
 def finish(model, folder):
-    """Write what draws, and let that draw."""
+    """Write what draws, and a last grid of it."""
     model.save_to_preset(folder / "preset", dtype="float16")
-    preset = keras_wmgm.from_preset(folder / "preset")
-    samples = preset.generate(16, num_steps=8, seed=0, verbose=0)
-    save_image(image_grid(samples), folder / "samples.png")
+    grid = SampleGrid(folder)
+    grid.set_model(model)
+    grid.draw(folder / "samples.png")
     print(folder / "samples.png")
 
 
@@ -96,7 +105,7 @@ def main(argv=None):
     images = keras_wmgm.data.load_images(
         args.data, args.image_size, on_error="skip"
     )
-    recipe = make_recipe(args)
+    recipe = recipe_of(args)
     model = start_or_go_on(args, recipe, len(images))
     whole = learn(model, recipe, images, args)
     finish(model, args.output)

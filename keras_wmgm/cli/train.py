@@ -21,6 +21,7 @@ from keras_wmgm.cli.progress import Progress
 from keras_wmgm.data.image_folder import CROPS
 from keras_wmgm.data.image_folder import ON_ERROR
 from keras_wmgm.data.image_folder import load_images
+from keras_wmgm.presets.folder import NotInFloat16Error
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
@@ -217,7 +218,7 @@ def _train(plan, model, images, sample_minutes, save_minutes):
 def _save_preset(model, folder, facts):
     try:
         model.save_to_preset(folder, "float16", facts)
-    except ValueError as error:
+    except NotInFloat16Error as error:
         click.echo(f"The preset is in float32: {error}", err=True)
         model.save_to_preset(folder, None, facts)
 

@@ -61,6 +61,7 @@ def save_folder(
     folder = Path(folder)
     _check_free(folder)
     _check_dtypes(model)
+    _check_finite(model)
     config = preset_config(model)
     # Keras empties the configuration of a functional model it reads.
     twin = keras.saving.deserialize_keras_object(copy.deepcopy(config))
@@ -76,7 +77,6 @@ def save_folder(
     try:
         facts["weights"] = _places(twin, new[WEIGHTS])
         _copy_weights(model, twin)
-        _check_finite(twin)
         _save_weights(twin, new[WEIGHTS], dtype)
         facts["sha256"] = {WEIGHTS: sha256(new[WEIGHTS])}
         new[METADATA].write_text(json.dumps(facts, indent=1) + "\n")
@@ -146,12 +146,20 @@ def _check_dtypes(model):
 
 
 def _check_finite(model):
-    for weight in model.weights:
-        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
-            raise ValueError(
-                "A preset's weights must be finite: training has failed, go "
-                f"back to a run that was saved before. Received: {weight.path}"
-            )
+    averaged = model.averaged
+    model.use_average(True)
+    failed = [
+        f"{role}: {weight.path}"
+        for role, network in model.networks.items()
+        for weight in network.weights
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all()
+    ]
+    model.use_average(averaged)
+    if failed:
+        raise ValueError(
+            "A preset's weights must be finite: training has failed, go back "
+            f"to a run that was saved before. Received: {failed[0]}"
+        )
 
 
 def _is_preset(folder):
@@ -229,11 +237,15 @@ def _to_float16(name, values):
     with np.errstate(over="ignore"):
         half = values.astype("float16")
     if not np.isfinite(half).all():
-        raise ValueError(
+        raise NotInFloat16Error(
             "float16 cannot hold these weights, save them as they are "
             f"(dtype=None). Received: {name} up to {np.abs(values).max()}"
         )
     return half
+
+
+class NotInFloat16Error(ValueError):
+    """Raised for weights that are too large for float16."""
 
 
 def count_parameters(model: keras.Model) -> int:

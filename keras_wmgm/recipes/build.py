@@ -116,8 +116,7 @@ def build_optimizers(
     """Make an optimizer for every role of a model, as `compile` takes them.
 
     Args:
-        recipe: A recipe. A table of it that names no class changes what it
-            says of the role's `DEFAULTS`; one that does stands for itself.
+        recipe: A recipe, whose tables change `DEFAULTS`: `whole_table`.
         model: Its model.
         num_images: Number of training images, which says how many steps the
             learning rate decays over.
@@ -197,9 +196,25 @@ def rates_by_time(
 
 
 def _settings(recipe, model, role) -> dict[str, Any]:
-    tables, default = recipe.optimizers, DEFAULTS[_kind(model, role)]
-    given = tables.get(role, tables.get(kind_of(role), {}))
-    return dict(given) if "class" in given else {**default, **given}
+    return whole_table(recipe.optimizers, role, DEFAULTS[_kind(model, role)])
+
+
+def whole_table(
+    tables: dict[str, dict], role: str, default: dict[str, Any]
+) -> dict[str, Any]:
+    """Return an optimizer's table with what recipes leave out.
+
+    Args:
+        tables: A recipe's, by role or by kind of role.
+        role: Whose table is wanted. It is the default, changed by that of its
+            kind and then by its own; one that names a class begins anew.
+        default: One of `DEFAULTS`.
+    """
+    whole = dict(default)
+    for name in dict.fromkeys((kind_of(role), role)):
+        table = tables.get(name, {})
+        whole = dict(table) if "class" in table else {**whole, **table}
+    return whole
 
 
 def _kind(model, role):
@@ -224,10 +239,10 @@ def _steps(recipe, model, role, num_images):
 
 def _optimizer(settings, steps):
     """Make an optimizer of a table, its rate decaying over the steps."""
+    settings = _with_none(settings)
     name = settings.pop("class", "Adam")
     decay = check_choice("decay", settings.pop("decay", None), DECAYS)
     warmup = settings.pop("warmup_steps", 0)
-    settings = _with_none(settings)
     try:
         with keras.saving.custom_object_scope(OWN_OPTIMIZERS):
             made = keras.optimizers.get(

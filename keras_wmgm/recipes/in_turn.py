@@ -81,7 +81,7 @@ def _share(model, name):
     if name == "detail":  # of all levels
         return model.num_levels - 1 + FINEST
     if kind_of(name) == "guide":
-        return GUIDE
+        return GUIDE * len(model.trained_roles(name))
     return FINEST if name == "detail_1" else 1.0
 
 

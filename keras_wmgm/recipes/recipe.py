@@ -24,8 +24,8 @@ kind = "gan"                   or one `[model.details]` for all
 generator = { filters = [32, 64] }
 critic = { filters = [32, 64], normalization = "none" }
 
-[optimizers.coarse]            what differs from the default, or a class with
-class = "Adam"                 all of its arguments, and:
+[optimizers.coarse]            what differs from the default; with a class,
+class = "Adam"                 all there is, by the optimizer's arguments and:
 decay = "cosine"               towards 0 over the stages that train it
 warmup_steps = 300
 

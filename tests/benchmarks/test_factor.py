@@ -129,6 +129,25 @@ def test_an_optimizer_of_another_class_begins_anew(inputs):
     }
 
 
+def test_an_optimizer_keeps_what_the_recipe_leaves_to_the_default(inputs):
+    recipe = factor.read_recipe(inputs[0])
+    recipe.optimizers["detail"] = {"learning_rate": 1e-3}
+    factor.change(recipe, "detail_1", ['optimizer.class="Adam"'])
+    shared = {n: DEFAULTS["diffusion"][n] for n in factor.SHARED}
+    assert recipe.optimizers["detail_1"] == {**shared, "class": "Adam"}
+    recipe.optimizers["detail_1"] = {"learning_rate": 1e-3}
+    factor.change(recipe, "detail_1", ['optimizer.class="ConvMuon"'])
+    expected = {**DEFAULTS["diffusion"], "learning_rate": 1e-3}
+    assert recipe.optimizers["detail_1"] == expected
+
+
+def test_a_recipe_of_shared_details_is_refused(inputs):
+    recipe = factor.read_recipe(inputs[0])
+    recipe.model["details"] = {"network": {"filters": [4]}}
+    with pytest.raises(ValueError, match="must have details of each level"):
+        factor.check_factor(recipe, "detail")
+
+
 def test_details_that_are_shared_are_not_changed(inputs):
     recipe = factor.read_recipe(inputs[0])
     recipe.model["details"] = {}
@@ -138,10 +157,10 @@ def test_details_that_are_shared_are_not_changed(inputs):
 
 
 @pytest.mark.parametrize("name", ["coarse", "detail_0", "detail_2", "detail"])
-def test_a_factor_without_details_is_refused_before_work(inputs, name):
+def test_a_factor_without_details_is_refused_before_work(inputs, weights, name):
     recipe, data = inputs
     arguments = {"recipe": recipe, "data": data, "factor": name}
-    arguments["features"] = "nowhere.npz"
+    arguments["features"] = weights
     flags = [f"--{key}={value}" for key, value in arguments.items()]
     with pytest.raises(ValueError, match="must be one of 'detail_1'"):
         factor.main([*flags, "--set=condition_noise=0.3"])

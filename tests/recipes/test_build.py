@@ -176,6 +176,27 @@ def test_a_table_without_a_class_changes_the_default(model):
     assert made["critic_1"].beta_1 == 0.9
 
 
+def test_a_role_s_table_changes_that_of_its_kind(model):
+    made = optimizers(
+        model,
+        detail={"class": "SGD", "learning_rate": 0.5, "momentum": 0.25},
+        detail_2={"learning_rate": 0.125},
+    )
+    assert isinstance(made["detail_2"], keras.optimizers.SGD)
+    assert made["detail_2"].momentum == 0.25
+    assert (rate(made["detail_1"], 0), rate(made["detail_2"], 0)) == (
+        0.5,
+        0.125,
+    )
+
+
+def test_none_switches_off_what_the_default_has(model):
+    table = {"decay": "none", "global_clipnorm": "none", "use_ema": False}
+    made = optimizers(model, ({"epochs": 10},), coarse=table)["coarse"]
+    assert rate(made, 0) == rate(made, 39) == pytest.approx(4e-3)
+    assert made.global_clipnorm is None and not made.use_ema
+
+
 def test_a_rate_that_is_not_given_is_the_class_s_own(model):
     table = {"class": "ConvMuon", "decay": "cosine", "rms_rate": "none"}
     made = optimizers(model, ({"epochs": 10},), coarse=table)["coarse"]

@@ -123,6 +123,9 @@ class Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         (name,) = (n for n in logs if n.endswith("_loss"))
         self.seen.append(name.removesuffix("_loss"))
+        # What a `RunFolder` in this place saves is whole.
+        for optimizer in self.model.optimizer.by_role.values():
+            assert float(optimizer.learning_rate) == pytest.approx(4e-3)
         self.model.stop_training |= len(self.seen) == self.stop_after
 
 

@@ -72,7 +72,7 @@ def test_the_readme_has_the_same_distances(card):
     text = (ROOT / "README.md").read_text().replace("\n", " ")
     link = rf"zoo/{name}/README\.md"
     places = [
-        rf"{link}\)[^|\[]{{0,60}}?[(: ]{distance}\b",
+        rf"{link}\)[^|\[]{{0,60}}?[(: ]{distance}(?![\d,.]\d)",
         rf"\[{distance}\]\({link}",
         rf"\*\*{name}\*\*[^|]*\| {distance} ",
     ]
