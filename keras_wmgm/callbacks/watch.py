@@ -43,7 +43,7 @@ class Watch(keras.callbacks.Callback):
         for name, value in logs.items():
             if not math.isfinite(value):
                 raise _failure(f"`{name}` is {value}", epoch)
-        for variable in self.model.trainable_variables if self.model else ():
+        for variable in self.model.trainable_variables:
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 raise _failure(f"`{variable.path}` is not finite", epoch)
         for name, value in logs.items():

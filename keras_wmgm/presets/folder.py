@@ -61,7 +61,7 @@ def save_folder(
     folder = Path(folder)
     _check_free(folder)
     _check_dtypes(model)
-    _check_finite(model)
+    weights = _averaged_weights(model)
     config = preset_config(model)
     # Keras empties the configuration of a functional model it reads.
     twin = keras.saving.deserialize_keras_object(copy.deepcopy(config))
@@ -76,7 +76,9 @@ def save_folder(
     }
     try:
         facts["weights"] = _places(twin, new[WEIGHTS])
-        _copy_weights(model, twin)
+        for role, network in twin.networks.items():
+            network.set_weights(weights[role])
+        twin.pyramid.set_weights(model.pyramid.get_weights())
         _save_weights(twin, new[WEIGHTS], dtype)
         facts["sha256"] = {WEIGHTS: sha256(new[WEIGHTS])}
         new[METADATA].write_text(json.dumps(facts, indent=1) + "\n")
@@ -109,14 +111,23 @@ def _set_everywhere(config, key, value):
     return config
 
 
-def _copy_weights(model, twin):
-    """Copy averaged weights and statistics, and leave `model` as it was."""
+def _averaged_weights(model):
+    """Return averaged weights by role, and leave `model` as it was."""
     averaged = model.averaged
     model.use_average(True)
-    for role, network in twin.networks.items():
-        network.set_weights(model.networks[role].get_weights())
-    twin.pyramid.set_weights(model.pyramid.get_weights())
+    # Copies: on torch NumPy sees what is assigned later.
+    weights = {
+        role: [np.array(value) for value in network.get_weights()]
+        for role, network in model.networks.items()
+    }
     model.use_average(averaged)
+    for role, values in weights.items():
+        if not all(np.isfinite(value).all() for value in values):
+            raise ValueError(
+                "A preset's weights must be finite: training has failed, go "
+                f"back to a run that was saved before. Received: {role!r}"
+            )
+    return weights
 
 
 def _check_free(folder):
@@ -142,23 +153,6 @@ def _check_dtypes(model):
             "A preset holds weights in float32 or float16; make the model "
             "under `mixed_bfloat16`, whose weights are float32. "
             f"Received: weights in {', '.join(sorted(dtypes))}"
-        )
-
-
-def _check_finite(model):
-    averaged = model.averaged
-    model.use_average(True)
-    failed = [
-        f"{role}: {weight.path}"
-        for role, network in model.networks.items()
-        for weight in network.weights
-        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all()
-    ]
-    model.use_average(averaged)
-    if failed:
-        raise ValueError(
-            "A preset's weights must be finite: training has failed, go back "
-            f"to a run that was saved before. Received: {failed[0]}"
         )
 
 

@@ -24,13 +24,12 @@ OWN_OPTIMIZERS = {"ConvMuon": ConvMuon}
 EMA = {"use_ema": True, "ema_momentum": 0.999}
 FALLING = {"global_clipnorm": 1.0, "decay": "cosine"}
 DIFFUSION = {**FALLING, **EMA, "warmup_steps": 300}
-ADVERSARIAL = {"learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9}
-CRITIC = {"class": "Adam", **FALLING, **ADVERSARIAL}
+ADVERSARIAL = {**FALLING, "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9}
 DEFAULTS = {
     "diffusion": {**DIFFUSION, "class": "ConvMuon", "learning_rate": 4e-3},
     "guide": {**DIFFUSION, "class": "Adam", "learning_rate": 1e-3},
-    "gan": {**CRITIC, **EMA},
-    "critic": CRITIC,  # never draws, and needs no average
+    "gan": {**ADVERSARIAL, **EMA, "class": "Adam"},
+    "critic": {**ADVERSARIAL, "class": "Adam"},  # never draws: no average
 }
 """Optimizers that did well; `compile` without arguments takes the paper's."""
 

@@ -137,10 +137,16 @@ def test_handlers_are_back_without_a_signal():
 # Losses
 
 
+def watching(*args):
+    watch = Watch(*args)
+    watch.set_model(tiny.model(0))
+    return watch
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops(value):
     with pytest.raises(FloatingPointError, match="`critic_loss` is (nan|inf)"):
-        Watch().on_epoch_end(3, {"loss": 1.0, "critic_loss": value})
+        watching().on_epoch_end(3, {"loss": 1.0, "critic_loss": value})
 
 
 def test_a_run_that_fails_leaves_the_last_good_one(tmp_path):
@@ -180,7 +186,7 @@ def test_weights_lost_in_an_epoch_s_last_step_are_not_saved(tmp_path):
 
 def test_a_wrong_spread_is_told_once_until_it_is_right():
     lines = []
-    watch = Watch(lines.append)
+    watch = watching(lines.append)
     for epoch, ratio in enumerate((0.69, 0.5, 0.7, 1.41, 1.5, 1.4, 0.6)):
         logs = {"std_ratio_1": ratio, "std_ratio_2": 1.0, "loss": 9.0}
         watch.on_epoch_end(epoch, logs)
@@ -193,7 +199,7 @@ def test_a_wrong_spread_is_told_once_until_it_is_right():
 
 def test_a_generator_that_ignores_its_noise_is_told():
     lines = []
-    watch = Watch(lines.append)
+    watch = watching(lines.append)
     for epoch, spread in enumerate((0.5, 0.02, 0.01, 7.0)):
         watch.on_epoch_end(epoch, {"spread_2": spread, "loss": 0.0})
     assert lines == ["epoch 3: spread_2 is 0.01, and should be above 0.02"]
