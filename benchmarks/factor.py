@@ -39,16 +39,17 @@ from benchmarks.photographs import load_splits
 from benchmarks.scales import Drawing
 from benchmarks.squeezenet import SqueezeNet
 from benchmarks.squeezenet import describe
-from keras_wmgm.models.role_optimizer import level_of
+from keras_wmgm.factors import DiffusionFactor
+from keras_wmgm.factors.factor import AVERAGED
 from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
 from keras_wmgm.recipes import read_recipe
-from keras_wmgm.recipes.build import DEFAULTS
+from keras_wmgm.recipes.build import SCHEDULE
 from keras_wmgm.recipes.build import whole_table
 from keras_wmgm.utils.checks import check_choice
 
-SHARED = ("use_ema", "ema_momentum", "global_clipnorm", "decay", "warmup_steps")
+SHARED = (*AVERAGED, *SCHEDULE, "global_clipnorm")
 """What an optimizer has of the one that it takes the place of."""
 COMPILED = 3
 """Steps after which everything has been compiled."""
@@ -103,12 +104,11 @@ def change(recipe, factor, settings):
         )
     for setting in settings:
         values = merged(values, tomllib.loads(setting))
-    optimizer, k = values.pop("optimizer", {}), level_of(factor)
+    optimizer, k = values.pop("optimizer", {}), check_factor(recipe, factor)
     details[k - 1] = _of_kind(details[k - 1], values)
-    default = DEFAULTS[details[k - 1].get("kind", "diffusion")]
     tables = {} if "kind" in values else recipe.optimizers
-    table = whole_table(tables, factor, default)
-    recipe.optimizers[factor] = _of_class(table, optimizer)
+    role, *_ = build_model(recipe).parts[factor].roles
+    recipe.optimizers[factor] = _of_class(whole_table(tables, role), optimizer)
 
 
 def _of_kind(table, values):
@@ -133,7 +133,7 @@ def train(recipe, factor, images, minutes):
     # Without an end, for the rates are the clock's.
     recipe.stages = [Stage([factor], batch_size=batch_size)]
     model, clock = build_model(recipe), Clock(minutes)
-    if model.factors[factor].is_diffusion:
+    if isinstance(model.factors[factor], DiffusionFactor):
         model.factors[factor].guidance = 1.0  # no guide learns here
     model.compile(build_optimizers(recipe, model, len(images)))
     batches = keras_wmgm.data.ImageBatches(
@@ -189,14 +189,18 @@ def parse(argv):
 
 
 def check_factor(recipe, factor):
-    """Refuse what has no details of one level, before it is trained."""
-    names = [name for name in build_model(recipe).factors if level_of(name)]
-    if not names:
+    """Return the level of a factor, or refuse one that has not one level."""
+    levels = {
+        part.name: part.levels[0]
+        for part in build_model(recipe).parts
+        if part.kind == "detail" and len(part.levels) == 1
+    }
+    if not levels:
         raise ValueError(
             "The recipe must have details of each level, [[model.details]]; "
             f"all levels share one factor in it. Received: factor={factor!r}"
         )
-    check_choice("factor", factor, names)
+    return levels[check_choice("factor", factor, levels)]
 
 
 def trained(args):
@@ -229,7 +233,7 @@ def main(argv=None):
         "| upon | steps | s per step | held-out loss | FD | std ratio | r |\n"
         "|---|---|---|---|---|---|---|"
     )
-    k = level_of(args.factor)
+    (k,) = model.parts[args.factor].levels
     level = Level(model, k, images, network)
     drawing = Drawing(model, k, args.num_steps)
     rows = measure(level, drawing, drawn, args.num_images)

@@ -34,7 +34,7 @@ def guided(model):
 
 def diffusions(model):
     """Return the factors drawn by diffusion, by name."""
-    return {n: f for n, f in model.factors.items() if f.is_diffusion}
+    return {n: f for n, f in model.factors.items() if hasattr(f, "guidance")}
 
 
 def values(text, factors):

@@ -17,7 +17,9 @@ from keras import ops
 import keras_wmgm
 from benchmarks.arguments import preset_parser
 from benchmarks.squeezenet import describe
-from keras_wmgm.models.noise import draw
+from keras_wmgm.sampling.noise import BandNoise
+from keras_wmgm.sampling.noise import draw
+from keras_wmgm.sampling.plan import make_plan
 from keras_wmgm.utils.untracked import Untracked
 
 BANDS = ("cH", "cV", "cD")
@@ -45,24 +47,31 @@ class Drawing(keras.Model):
 
     def __init__(self, model, k, num_steps):
         super().__init__(dtype="float32")
-        factor = model.details[k - 1]
-        plan = {"num_steps": num_steps, "sampler": "dpm_solver_2m"}
-        self.networks = list(factor.drawing())
-        self.parts = Untracked(factor=factor, k=k, plan=plan)
+        plan = make_plan(
+            model.coarse, model.details, num_steps, "dpm_solver_2m"
+        )
+        band = next(band for band in plan if band.level == k)
+        self.networks = list(band.factor.drawing())
+        self.parts = Untracked(band=band)
 
     def call(self, inputs):
-        noise, parts = {"start": inputs["start"]}, self.parts
-        return parts.factor.sample(
-            noise, inputs["condition"], parts.k, **parts.plan
+        noise, band = {"start": inputs["start"]}, self.parts.band
+        return band.factor.sample(
+            noise, inputs["condition"], band.level, **band.arguments
         )
 
     def draw(self, condition, seed):
         """Return details upon whitened coarse bands."""
-        parts, (count, height, width, channels) = self.parts, condition.shape
-        band = (height, width, 3 * channels)
-        shapes = parts.factor.noise_shapes(band, **parts.plan)
-        noise = draw({("detail", parts.k): shapes}, seed, range(count))
-        inputs = {"start": noise["detail"], "condition": condition}
+        band, (count, height, width, channels) = (
+            self.parts.band,
+            condition.shape,
+        )
+        shape = (height, width, 3 * channels)
+        shapes = band.factor.noise_shapes(shape, **band.arguments)
+        noise = draw(
+            [BandNoise("start", band.level, shapes)], seed, range(count)
+        )
+        inputs = {**noise, "condition": condition}
         return self.predict(inputs, batch_size=BATCH, verbose=0)
 
 

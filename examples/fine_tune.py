@@ -35,8 +35,8 @@ def compile_slowly(model, rate):
     # A new critic has everything to learn.
     critic = keras.optimizers.Adam(2e-4, beta_1=0.5, global_clipnorm=1.0)
     model.compile()  # makes the critics, which no preset holds
-    is_critic = {role: role.startswith("critic") for role in model.networks}
-    model.compile({r: critic if c else draws for r, c in is_critic.items()})
+    roles = {role.name: role.training_only for role in model.parts.present}
+    model.compile({r: critic if c else draws for r, c in roles.items()})
 
 
 def tune(model, images, warmup_epochs, epochs):

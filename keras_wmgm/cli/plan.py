@@ -232,9 +232,10 @@ def _warm_critics_up(recipe, model, started):
 
     A preset holds none, and new ones would lead its generators astray.
     """
-    trained = {r for s in recipe.stages for r in model.trained_roles(s.factors)}
-    roles = {r for name in started for r in model.trained_roles([name])}
-    critics = sorted(r for r in roles & trained if r.startswith("critic"))
+    select = model.parts.select
+    trained = {role for s in recipe.stages for role in select(s.factors)}
+    roles = trained & set(select(list(started)))
+    critics = sorted(role.name for role in roles if role.training_only)
     if critics:
         size = recipe.stages[0].batch_size
         warmup = Stage(critics, steps=CRITIC_WARMUP_STEPS, batch_size=size)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_wmgm.factors.adversarial_losses import LOSSES
+from keras_wmgm.factors.factor import AVERAGED
 from keras_wmgm.factors.factor import SMALL
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.factors.factor import FactorLoss
@@ -127,6 +128,8 @@ class AdversarialFactor(Factor):
         self.penalty_std = check_number(
             "penalty_std", penalty_std, 0, above=True
         )
+
+    training_only = ("critic",)
 
     @property
     def networks(self) -> dict[str, keras.Model]:
@@ -275,8 +278,8 @@ class AdversarialFactor(Factor):
         return distance
 
     def noise_shapes(
-        self, shape: tuple, num_steps: int = 1, sampler: str | None = None
-    ) -> dict[str, tuple]:
+        self, shape: tuple[int, int, int]
+    ) -> dict[str, tuple[int, ...]]:
         return {"start": (*shape[:2], self._noise_channels)}
 
     def sample(
@@ -284,8 +287,6 @@ class AdversarialFactor(Factor):
         noise: dict[str, Tensor],
         condition: Tensor | None = None,
         k: int = 0,
-        num_steps: int = 1,
-        sampler: str | None = None,
     ) -> Tensor:
         """Draw whitened details in one step.
 
@@ -293,10 +294,14 @@ class AdversarialFactor(Factor):
             noise: `"start"`, `(batch, height, width, noise_channels)`.
             condition: The whitened coarse band of the same level.
             k: The level.
-            num_steps: Of no meaning here.
-            sampler: Of no meaning here.
         """
         return self._generate(condition, noise["start"], k)
+
+    def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
+        averaged = {} if role == "critic" else AVERAGED  # it never draws
+        return keras.optimizers.Adam(
+            2e-4, beta_1=0.5, beta_2=0.9, global_clipnorm=1.0, **averaged
+        )
 
     def get_config(self):
         critic = self.critic_config

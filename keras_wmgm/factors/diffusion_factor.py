@@ -11,6 +11,7 @@ from keras_wmgm.diffusion.process import denoised
 from keras_wmgm.diffusion.process import diffuse
 from keras_wmgm.diffusion.process import velocity
 from keras_wmgm.diffusion.samplers import SAMPLERS
+from keras_wmgm.factors.factor import AVERAGED
 from keras_wmgm.factors.factor import SMALL
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.factors.factor import FactorLoss
@@ -18,6 +19,7 @@ from keras_wmgm.factors.factor import check_channels
 from keras_wmgm.factors.factor import check_network
 from keras_wmgm.factors.factor import deserialize_networks
 from keras_wmgm.factors.factor import named_inputs
+from keras_wmgm.optimizers.conv_muon import ConvMuon
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_number
@@ -92,7 +94,7 @@ class DiffusionFactor(Factor):
         ([arXiv:2406.02507](https://arxiv.org/abs/2406.02507)).
     """
 
-    is_diffusion = True
+    takes_steps = True
 
     def __init__(
         self,
@@ -168,15 +170,13 @@ class DiffusionFactor(Factor):
         training: bool = True,
     ) -> FactorLoss:
         condition = self.corrupt(condition, seed, training)
-        losses, ratio = {}, None
+        losses, calibrations = {}, {}
         for role, network in self.networks.items():
-            if not self.learns(role):
-                continue
-            losses[role], calibration = self._match(
-                network, target, condition, k, seed, training
-            )
-            ratio = calibration if ratio is None else ratio
-        return FactorLoss(losses, ratio)
+            if self.learns(role):
+                losses[role], calibrations[role] = self._match(
+                    network, target, condition, k, seed, training
+                )
+        return FactorLoss(losses, calibrations.get("draw"))
 
     def _match(self, network, x_0, condition, k, seed, training):
         """Return a network's loss, and how large its guesses are."""
@@ -220,12 +220,21 @@ class DiffusionFactor(Factor):
         v_guide = self._velocity(self.guide, x_t, log_snr, condition, k)
         return v + (self.guidance - 1) * (v - v_guide)
 
-    def calls(self, num_steps: int) -> int:
+    def calls(self, num_steps: int = 8, sampler: str | None = None) -> int:
         return 2 * num_steps if self._is_guided else num_steps
 
+    def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
+        clipped = {**AVERAGED, "global_clipnorm": 1.0}
+        if role == "draw":
+            return ConvMuon(4e-3, **clipped)
+        return keras.optimizers.Adam(1e-3, **clipped)
+
     def noise_shapes(
-        self, shape: tuple, num_steps: int = 1, sampler: str | None = None
-    ) -> dict[str, tuple]:
+        self,
+        shape: tuple[int, int, int],
+        num_steps: int = 8,
+        sampler: str = "dpm_solver_2m",
+    ) -> dict[str, tuple[int, ...]]:
         shapes = {"start": tuple(shape)}
         if SAMPLERS[sampler].stochastic:
             shapes["steps"] = (num_steps, *shape)

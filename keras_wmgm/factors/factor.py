@@ -13,6 +13,9 @@ from keras_wmgm.utils.checks import check_number
 SMALL = 1e-8
 """What a measure is divided by at least."""
 
+AVERAGED = {"use_ema": True, "ema_momentum": 0.999}
+"""How an optimizer averages the weights of a network that draws."""
+
 
 class FactorLoss(NamedTuple):
     """What a factor's `loss` gives.
@@ -24,15 +27,15 @@ class FactorLoss(NamedTuple):
             summed.
         std_ratio: How the spread of what the factor draws compares with
             that of the data, as far as the loss can tell; 1 where it is
-            right.
+            right. `None` where it was not measured.
         spread: Whether what is drawn under one condition varies as it should:
             E|f - f'|^2 / E|f - h|^2 of two draws f, f' and the true detail h,
             0 where the noise is ignored, 1 for the true distribution. `None`
-            where `measures` does not name it.
+            where it was not measured.
     """
 
     losses: dict[str, Tensor]
-    std_ratio: Tensor
+    std_ratio: Tensor | None = None
     spread: Tensor | None = None
 
 
@@ -53,8 +56,13 @@ class Factor(keras.layers.Layer):
         **kwargs: Keras's layer arguments (`name`, `trainable`).
     """
 
-    is_diffusion = False
-    """Whether `num_steps` and `sampler` mean anything to the factor."""
+    takes_steps = False
+    """Whether `noise_shapes`, `sample` and `calls` take `num_steps` and
+    `sampler`."""
+
+    training_only: tuple[str, ...] = ()
+    """The roles of `networks` that only training needs. A preset has no
+    weights for them."""
 
     def __init__(self, condition_noise: float = 0.0, **kwargs):
         super().__init__(**kwargs)
@@ -159,14 +167,16 @@ class Factor(keras.layers.Layer):
         raise NotImplementedError
 
     def noise_shapes(
-        self, shape: tuple, num_steps: int = 1, sampler: str | None = None
-    ) -> dict[str, tuple]:
+        self, shape: tuple[int, int, int]
+    ) -> dict[str, tuple[int, ...]]:
         """Return the shapes, without batch, of the noise `sample` takes.
 
         Args:
             shape: `(height, width, channels)` of the band.
-            num_steps: Number of network calls.
-            sampler: Name of the sampler.
+
+        Returns:
+            `{"start": shape}`, with `"steps"` beside it where there is noise
+            at every step; `{}` for a factor that takes no noise.
         """
         raise NotImplementedError
 
@@ -175,15 +185,29 @@ class Factor(keras.layers.Layer):
         noise: dict[str, Tensor],
         condition: Tensor | None = None,
         k: int = 0,
-        num_steps: int = 1,
-        sampler: str | None = None,
     ) -> Tensor:
-        """Draw a whitened band from standard normal noise."""
+        """Draw a whitened band from standard normal noise.
+
+        Args:
+            noise: As of `noise_shapes`, with a batch.
+            condition: The whitened coarse band of the same level, or `None`.
+            k: The level, 0 where there is no condition.
+        """
         raise NotImplementedError
 
-    def calls(self, num_steps: int) -> int:
-        """Return how often a network is called per image."""
-        return num_steps if self.is_diffusion else 1
+    def calls(self) -> int:
+        """Return how often networks are called per image."""
+        return 1
+
+    def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
+        """Return a new optimizer that suits one of `networks`.
+
+        `compile` and recipes take it where they are given nothing else.
+
+        Args:
+            role: A role of `roles`.
+        """
+        return keras.optimizers.Adam(1e-3, global_clipnorm=1.0, **AVERAGED)
 
     def corrupt(self, condition, seed, training):
         """Return the condition with the noise a training step gives it."""

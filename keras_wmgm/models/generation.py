@@ -1,29 +1,29 @@
-"""Drawing: what a `MultiscaleModel` makes of noise."""
+"""Generation: what a `MultiscaleModel` makes of noise."""
 
 from typing import Any
 
 import numpy as np
 
-from keras_wmgm.diffusion.samplers import SAMPLERS
-from keras_wmgm.models.noise import MAX_NOISE_BYTES
-from keras_wmgm.models.noise import NoiseBatches
-from keras_wmgm.models.noise import bytes_per_image
-from keras_wmgm.models.noise import check_noise
-from keras_wmgm.models.noise import check_seed
-from keras_wmgm.models.noise import draw
-from keras_wmgm.models.sampler import Sampler
+from keras_wmgm.sampling.cache import SamplerCache
+from keras_wmgm.sampling.drawing import draw_images
+from keras_wmgm.sampling.noise import BandNoise
+from keras_wmgm.sampling.noise import batch_limit
+from keras_wmgm.sampling.noise import check_noise
+from keras_wmgm.sampling.noise import check_seed
+from keras_wmgm.sampling.noise import draw
+from keras_wmgm.sampling.plan import Band
+from keras_wmgm.sampling.plan import make_plan
+from keras_wmgm.sampling.sampler import Sampler
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.images import DTYPES
-from keras_wmgm.utils.images import as_dtype
-from keras_wmgm.utils.untracked import Untracked
 
 
 class Generation:
     """The part of `MultiscaleModel` that draws."""
 
     def _init_generation(self):
-        self._samplers = Untracked(made={})
+        self._samplers = SamplerCache(self.pyramid)
 
     def generate(
         self,
@@ -72,32 +72,23 @@ class Generation:
         """
         check_choice("dtype", dtype, DTYPES)
         self._check_adapted("generate")
-        shapes = self.noise_shapes(num_steps, sampler)
+        plan = self._plan(num_steps, sampler)
+        bands = self._band_noise(plan)
         num_images = check_count("num_images", num_images)
         if noise is not None:
-            noise, num_images = check_noise(noise, shapes, seed)
+            noise, num_images = check_noise(noise, bands, seed)
         seed = check_seed(seed)
         start = check_count("start", start, minimum=0)
 
-        def draw_batch(indices):
+        def inputs(indices):
             if noise is None:
-                return draw(shapes, seed, indices)
-            # The last batch is filled up with images that are cut off again.
-            rows = np.minimum(np.asarray(indices) - start, num_images - 1)
+                return draw(bands, seed, [start + i for i in indices])
+            rows = np.minimum(indices, num_images - 1)
             return {name: values[rows] for name, values in noise.items()}
 
-        model = self.sampler(num_steps, sampler)
-        limit = self._batch_limit(batch_size, num_images, shapes)
-        batches = NoiseBatches(draw_batch, num_images, limit, start)
-        images = model.predict(batches, verbose=verbose)[:num_images]
-        return as_dtype(images, dtype)
-
-    @staticmethod
-    def _batch_limit(batch_size, num_images, shapes):
-        """Return the batch size, cut to the images and to 64 MiB of noise."""
-        # A generator may take no noise at all.
-        fits = MAX_NOISE_BYTES // max(bytes_per_image(shapes), 1)
-        return min(check_count("batch_size", batch_size), num_images, fits or 1)
+        size = batch_limit(batch_size, num_images, bands)
+        model = self._samplers.get(plan)
+        return draw_images(model, inputs, num_images, size, dtype, verbose)
 
     def draw_noise(
         self,
@@ -127,78 +118,31 @@ class Generation:
         num_images = check_count("num_images", num_images)
         start = check_count("start", start, minimum=0)
         seed = check_count("seed", seed, minimum=0)
-        shapes = self.noise_shapes(num_steps, sampler)
-        return draw(shapes, seed, range(start, start + num_images))
+        bands = self._band_noise(self._plan(num_steps, sampler))
+        return draw(bands, seed, range(start, start + num_images))
 
     def noise_shapes(
         self,
         num_steps: int | tuple[int, ...] = 8,
         sampler: str = "dpm_solver_2m",
-        size: tuple[int, int] | None = None,
-        levels: int | None = None,
-    ) -> dict[tuple[str, int], dict[str, tuple]]:
+    ) -> dict[str, dict[str, tuple[int, ...]]]:
         """Return the shapes of one image's noise.
 
         Args:
             num_steps: As of `generate`.
             sampler: As of `generate`.
-            size: Height and width of the image; the model's by default.
-            levels: Leave the coarse factor out and draw this many levels.
 
         Returns:
-            `{(name, role): {"start": shape, "steps": shape}}`, without the
-            batch; `role` is 0 for the coarse band and k for a detail.
+            `{name: {"start": shape, "steps": shape}}` by band, without the
+            batch; `"steps"` for a stochastic sampler only.
         """
-        plan = self._plan(num_steps, sampler)
-        height, width = size or self.image_shape[:2]
-        channels = self.image_shape[-1]
-        shapes = {}
-        if levels is None:
-            levels = self.num_levels
-            band = (height >> levels, width >> levels, channels)
-            shapes["coarse", 0] = self.coarse.noise_shapes(
-                band, **plan["coarse"]
-            )
-        for k in range(levels, 0, -1):
-            name = f"detail_{k}"
-            band = (height >> k, width >> k, 3 * channels)
-            shapes[name, k] = self.details[k - 1].noise_shapes(
-                band, **plan[name]
-            )
-        return shapes
-
-    def _plan(self, num_steps, sampler):
-        """Return `num_steps` and `sampler` by factor, coarse first."""
-        check_choice("sampler", sampler, SAMPLERS)
-        factors = {"coarse": self.coarse}
-        for k in range(self.num_levels, 0, -1):
-            factors[f"detail_{k}"] = self.details[k - 1]
-        diffusions = [n for n, f in factors.items() if f.is_diffusion]
-        if isinstance(num_steps, (tuple, list)):
-            if len(num_steps) != len(diffusions):
-                raise ValueError(
-                    "`num_steps` must be one number, or one for each "
-                    f"diffusion factor: {', '.join(diffusions)}. "
-                    f"Received: num_steps={num_steps!r}"
-                )
-            steps = dict(zip(diffusions, num_steps, strict=True))
-        else:
-            steps = dict.fromkeys(diffusions, num_steps)
-        return {
-            name: {
-                "num_steps": check_count("num_steps", steps.get(name, 1)),
-                "sampler": sampler,
-            }
-            for name in factors
-        }
+        bands = self._band_noise(self._plan(num_steps, sampler))
+        return {band.name: band.shapes for band in bands}
 
     def network_calls(self, num_steps: int | tuple[int, ...] = 8) -> int:
         """Return how often a network is called for one image."""
         plan = self._plan(num_steps, "ddim")
-        calls = self.coarse.calls(plan["coarse"]["num_steps"])
-        for k, factor in enumerate(self.details, start=1):
-            calls += factor.calls(plan[f"detail_{k}"]["num_steps"])
-        return calls
+        return sum(band.factor.calls(**band.arguments) for band in plan)
 
     def sampler(
         self,
@@ -208,9 +152,8 @@ class Generation:
     ) -> Sampler:
         """Return the Keras model from noise to images in [-1, 1].
 
-        Its input is what `draw_noise` gives; `generate` and `upscale` call
-        its `predict`. It shares the networks, and is made once for each set
-        of arguments.
+        Its input is what `draw_noise` gives. It shares the networks, and is
+        made once for each set of arguments.
 
         Args:
             num_steps: As of `generate`.
@@ -218,18 +161,23 @@ class Generation:
             levels: Start from `"thumbnail"`, an image in [-1, 1], and draw
                 this many levels.
         """
-        plan = self._plan(num_steps, sampler)
-        steps = tuple(part["num_steps"] for part in plan.values())
-        # What is compiled has the factors' attributes of its time in it.
-        attributes = [
-            getattr(factor, name, 1)
-            for factor in self.factors.values()
-            for name in ("guidance", "temperature")
-        ]
-        key = (steps, sampler, levels, *attributes)
-        cache = self._samplers.made
-        if key not in cache:
-            coarse = self.coarse if levels is None else None
-            details = self.details[:levels]
-            cache[key] = Sampler(self.pyramid, coarse, details, plan)
-        return cache[key]
+        return self._samplers.get(self._plan(num_steps, sampler, levels))
+
+    def _plan(self, num_steps, sampler, levels=None) -> list[Band]:
+        plan = make_plan(self.coarse, self.details, num_steps, sampler)
+        if levels is None:
+            return plan
+        return [band for band in plan if 1 <= band.level <= levels]
+
+    def _band_noise(self, plan, size=None) -> list[BandNoise]:
+        """Return the noise that a plan takes for an image of some size."""
+        height, width = size or self.image_shape[:2]
+        channels = self.image_shape[-1]
+        noise = []
+        for band in plan:
+            k = band.level or self.num_levels
+            depth = 3 * channels if band.level else channels
+            shape = (height >> k, width >> k, depth)
+            shapes = band.factor.noise_shapes(shape, **band.arguments)
+            noise.append(BandNoise(band.name, band.level, shapes))
+        return noise

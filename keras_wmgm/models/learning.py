@@ -8,54 +8,187 @@ import numpy as np
 from keras import ops
 
 from keras_wmgm.data.image_batches import ImageBatches
-from keras_wmgm.models.compiling import Compiling
-from keras_wmgm.models.losses import Losses
-from keras_wmgm.models.role_optimizer import Averages
-from keras_wmgm.models.role_optimizer import kind_of
-from keras_wmgm.models.training_data import EpochCounter
 from keras_wmgm.models.training_data import check_arguments
 from keras_wmgm.models.training_data import check_data
 from keras_wmgm.models.training_data import check_reiterable
 from keras_wmgm.models.training_data import check_validation
-from keras_wmgm.utils.checks import check_choice
+from keras_wmgm.training.averages import Averages
+from keras_wmgm.training.averages import take_over
+from keras_wmgm.training.housekeeping import Housekeeping
+from keras_wmgm.training.housekeeping import without_swaps
+from keras_wmgm.training.losses import reported
+from keras_wmgm.training.losses import total_loss
+from keras_wmgm.training.precision import refuse_float16
+from keras_wmgm.training.role_optimizer import RoleOptimizer
+from keras_wmgm.training.role_optimizer import optimizers_by_role
+from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.images import is_array
+from keras_wmgm.utils.interrupts import Interrupts
+from keras_wmgm.utils.interrupts import Kept
+from keras_wmgm.utils.seeds import as_keras_seed
 from keras_wmgm.utils.untracked import Untracked
 
 TEST_SEED = 0x5EED
 """`evaluate` draws from this, so that two evaluations can be compared."""
 
 
-class Learning(Compiling, Losses):
+class Learning:
     """The part of `MultiscaleModel` that learns."""
 
     def _init_learning(self, seed):
-        self.train_seed = keras.random.SeedGenerator(seed)
+        self.train_seed = keras.random.SeedGenerator(as_keras_seed(seed))
         self.test_seed = keras.random.SeedGenerator(TEST_SEED)
         self.trackers = {
-            name: keras.metrics.Mean(name) for name in self._measure_names()
+            name: keras.metrics.Mean(name)
+            for part in self.parts
+            for name in reported(part)
         }
         self.epochs_trained = 0
-        # The averages of the weights, the roles that are trained, the
-        # functions that Keras compiled by the roles they train, what else
-        # `compile` was told, and what is measured by the roles that are
-        # trained: a factor may leave out the loss of one that is not.
+        # The averages of the weights, the roles that learn, those that each
+        # compiled function is for, what else `compile` was told, and what is
+        # measured by the roles that learn: a factor may leave out the loss of
+        # one that does not.
         self._training = Untracked(
             averages=Averages([]),
             active=(),
-            functions={},
+            compiled={},
             arguments={},
             measured={},
         )
 
+    def compile(
+        self,
+        optimizer: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        **unknown,
+    ) -> None:
+        """Set how the model learns.
+
+        Call it again after changing what is `trainable`. An optimizer for
+        which nothing else is given then stays, with its moments; averages of
+        weights stay in any case, and so does what the model draws.
+
+        Args:
+            optimizer: `None` for what suits each network
+                (`Factor.default_optimizer`); anything `keras.optimizers.get`
+                knows, of which every network gets a copy; or a dictionary of
+                such, by role as in `networks`, or by kind: `"coarse"`,
+                `"detail"`, `"critic"`, `"guide"`.
+            run_eagerly: As of `keras.Model.compile`.
+            steps_per_execution: As of `keras.Model.compile`.
+            jit_compile: As of `keras.Model.compile`.
+
+        Raises:
+            ValueError: For unknown roles, and under `mixed_float16`: use
+                `mixed_bfloat16`, which needs no scaling of the loss.
+            TypeError: For a loss and metrics, which the factors have
+                themselves.
+
+        Example:
+
+        ```python
+        model.compile({
+            "coarse": keras.optimizers.Adam(5e-4, use_ema=True),
+            "detail": keras.optimizers.Adam(2e-4, beta_1=0.5, use_ema=True),
+            "critic": keras.optimizers.Adam(2e-4, beta_1=0.5),
+        })
+        ```
+        """
+        if unknown:
+            raise TypeError(
+                "`compile` takes no "
+                f"{' and no '.join(f'`{name}`' for name in unknown)}: every "
+                "factor has its own loss, and reports its own measures. "
+                f"Received: {', '.join(unknown)}"
+            )
+        for part in self.parts:
+            part.factor.prepare_training()
+        refuse_float16(self, self.networks.values())
+        before = self.optimizer.by_role if self.compiled else {}
+        by_role = optimizers_by_role(optimizer, self.parts.roles, before)
+        arguments = {
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+        variables = {role.name: role.variables for role in self.parts.roles}
+        made = RoleOptimizer(by_role, variables)
+        super().compile(optimizer=made, **arguments)
+        self._training.arguments = arguments
+        made.build(self.trainable_variables)
+        self._training.averages = take_over(
+            self._training.averages, by_role.values()
+        )
+        self._training.compiled = {}
+        self._set_active(self.parts.present)
+
+    def get_compile_config(self) -> dict | None:
+        if not self.compiled:
+            return None
+        # As they are by now: rates may have changed since `compile`.
+        optimizer = self.optimizer.by_role
+        return keras.saving.serialize_keras_object(
+            {"optimizer": optimizer, **self._training.arguments}
+        )
+
+    def compile_from_config(self, config: dict) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def compute_loss(
+        self,
+        x=None,
+        y=None,
+        y_pred=None,
+        sample_weight=None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the sum of the losses of all networks that learn.
+
+        Each network gets its gradient from its own term alone, so the sum has
+        no meaning of its own: watch the terms.
+        """
+        self.pyramid.check_images(x.shape)
+        return total_loss(
+            self._learning_parts(),
+            self(x) if y_pred is None else y_pred,
+            self.pyramid.reconstruct,
+            self.train_seed if training else self.test_seed,
+            training,
+            self._track,
+        )
+
+    def _learning_parts(self):
+        names = {role.part.name for role in self._training.active}
+        return [part for part in self.parts if part.name in names]
+
+    def _track(self, name, value, batch):
+        active = self._training.active
+        self._training.measured.setdefault(active, set()).add(name)
+        self.trackers[name].update_state(value, sample_weight=batch)
+
+    def get_metrics_result(self) -> dict:
+        names = {n for part in self._learning_parts() for n in reported(part)}
+        measured = self._training.measured.get(self._training.active, names)
+        result = super().get_metrics_result()
+        return {
+            name: value
+            for name, value in result.items()
+            if name in names & measured or name not in self.trackers
+        }
+
     def fit(self, x: Any = None, *, factors: Any = None, **kwargs):
         """Learn from images; `keras.Model.fit` with one argument more.
 
-        An array is shuffled by epoch, from the model's seed. When `fit` ends,
-        the networks that draw hold the averages of their weights, if their
-        optimizers keep any; the next `fit` goes on from the raw ones. A `fit`
-        that is interrupted leaves the raw ones in place: `use_average(True)`
-        before drawing.
+        An array is shuffled by epoch, from the model's seed.
+
+        While an epoch lasts the networks hold their raw weights. At its end,
+        and when `fit` ends or is interrupted, they hold the averages, if their
+        optimizers keep any: validation, and every callback at the end of an
+        epoch, has the weights that draw and that are saved. The next epoch
+        goes on from the raw ones. Ctrl-C ends `fit` after the step in hand.
 
         Args:
             x: Images, uint8 or floats in [-1, 1]: an array, a
@@ -86,7 +219,7 @@ class Learning(Compiling, Losses):
         """
         self._check_compiled("fit")
         check_arguments("fit", kwargs)
-        active = self.trained_roles(factors)
+        self.parts.select(factors)
         x = check_data("fit", x, self.image_shape)
         check_validation(kwargs.get("validation_data"), self.image_shape)
         batch_size = kwargs.pop("batch_size", None)
@@ -99,44 +232,48 @@ class Learning(Compiling, Losses):
             x = ImageBatches(x, batch_size, shuffle, seed=self.seed)
         if isinstance(x, ImageBatches):
             kwargs["shuffle"] = False  # Keras's has no seed
-        callbacks = _as_list(kwargs.pop("callbacks", None))
-        self.use_average(False)
-        self._activate(active)
-        try:
-            history = super().fit(
-                x, callbacks=[EpochCounter(x), *callbacks], **kwargs
-            )
-        finally:
-            self._activate(tuple(self.networks))
-        self.use_average(True)
-        return history
+        callbacks = without_swaps(kwargs.pop("callbacks", None))
+        self._set_active(self.parts.select(factors), "train")
+        with Interrupts() as interrupts, Kept(self) as kept:
+            first = Housekeeping(x, interrupts, kept)
+            try:
+                return super().fit(x, callbacks=[first, *callbacks], **kwargs)
+            except KeyboardInterrupt:
+                self.use_average(True)
+                raise
+            finally:
+                self._set_active(self.parts.present)
 
-    def _activate(self, roles):
-        """Train these roles only, by functions compiled for just them."""
-        functions = self._training.functions
-        before = (self.train_function, self.test_function)
-        functions[self._training.active] = before
-        self._set_active(roles)
-        self.optimizer.active = frozenset(roles)
-        made = functions.get(roles, (None, None))
-        self.train_function, self.test_function = made
-        if None in made:
-            # JAX finds again what it has compiled for an equal function, and
-            # bound methods are equal.
-            self.train_step = partial(type(self).train_step, self)
-            self.test_step = partial(type(self).test_step, self)
+    def _set_active(self, roles, function=None):
+        """Note which roles learn, and let the factors know.
 
-    def _set_active(self, roles):
-        """Note which roles are trained, and let the factors know."""
+        A function that was compiled for others is made anew.
+
+        Args:
+            roles: The roles.
+            function: `"train"`, `"test"` or `None`: what is called next.
+        """
         self._training.active = roles
-        for name, factor in self.factors.items():
-            factor.learning = frozenset(
-                role for role in factor.roles if self._role(name, role) in roles
+        self.optimizer.active = frozenset(role.name for role in roles)
+        for part in self.parts:
+            part.factor.learning = frozenset(
+                role.key for role in part.roles if role in roles
             )
+        if function is None or self._training.compiled.get(function) == roles:
+            return
+        self._training.compiled[function] = roles
+        # JAX finds again what it has compiled for an equal function, and
+        # bound methods are equal.
+        step = partial(getattr(type(self), f"{function}_step"), self)
+        setattr(self, f"{function}_step", step)
+        setattr(self, f"{function}_function", None)
 
     @property
     def averaged(self) -> bool:
-        """Whether the networks hold the averages of their weights."""
+        """Whether the networks hold the averages of their weights.
+
+        False where no optimizer keeps an average.
+        """
         return self._training.averages.shown
 
     def use_average(self, averaged: bool) -> None:
@@ -169,14 +306,20 @@ class Learning(Compiling, Losses):
         """
         self._check_compiled("evaluate")
         self._check_adapted("evaluate")
+        within_fit = "_use_cached_eval_dataset" in kwargs  # Keras's own word
         check_arguments("evaluate", kwargs)
         if not isinstance(x, tuple):  # how `fit` hands validation data on
             x = check_data("evaluate", x, self.image_shape)
         if isinstance(x, ImageBatches):
             x = x.images  # all of them, in order
+        if within_fit:
+            self.use_average(True)
+        roles = self._training.active if within_fit else self.parts.present
+        self._set_active(roles, "test")
         fresh = keras.random.SeedGenerator(TEST_SEED)
         self.test_seed.state.assign(fresh.state)
-        return super().evaluate(x, **kwargs)
+        with Kept(self):
+            return super().evaluate(x, **kwargs)
 
     def _check_compiled(self, what):
         if not self.compiled:
@@ -202,30 +345,7 @@ class Learning(Compiling, Losses):
         Raises:
             ValueError: For names of no factor and no role.
         """
-        if factors is None:
-            return tuple(self.networks)
-        critics, guides = (
-            {role for role in self.networks if kind_of(role) == kind}
-            for kind in ("critic", "guide")
-        )
-        named = {
-            name: set(self._roles_of(name)) - guides for name in self.factors
-        }
-        details = [roles for name, roles in named.items() if name != "coarse"]
-        meanings = {role: {role} for role in self.networks}
-        for kind, roles in (("critic", critics), ("guide", guides)):
-            if roles:
-                meanings[kind] = roles
-        meanings.update({"detail": set().union(*details), **named})
-        chosen = set()
-        for name in _as_list(factors):
-            chosen |= meanings[check_choice("factors", name, meanings)]
-        if not chosen:
-            raise ValueError(
-                f"`factors` must name one or more of {', '.join(meanings)}. "
-                f"Received: factors={factors!r}"
-            )
-        return tuple(role for role in self.networks if role in chosen)
+        return tuple(role.name for role in self.parts.select(factors))
 
     def save_own_variables(self, store) -> None:
         """Save what training needs beyond weights and moments.
@@ -252,12 +372,3 @@ class Learning(Compiling, Losses):
     def _random_states(self):
         weights = {id(v) for v in (*self.weights, *self.metrics_variables)}
         return [v for v in self.variables if id(v) not in weights]
-
-
-def _as_list(value):
-    """Return `None` as an empty list, and one thing as a list of it."""
-    if value is None:
-        return []
-    if isinstance(value, keras.callbacks.CallbackList):
-        return list(value.callbacks)
-    return list(value) if isinstance(value, (list, tuple)) else [value]

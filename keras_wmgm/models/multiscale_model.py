@@ -10,6 +10,7 @@ from keras_wmgm.models.learning import Learning
 from keras_wmgm.models.sharing import Sharing
 from keras_wmgm.models.upscaling import Upscaling
 from keras_wmgm.models.wavelet_pyramid import WaveletPyramid
+from keras_wmgm.training.parts import Parts
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.images import as_pixels
@@ -87,6 +88,9 @@ class MultiscaleModel(Learning, Generation, Upscaling, Sharing, keras.Model):
         shared = self.num_levels > 0 and isinstance(details, Factor)
         self.shares_details = shared
         self.detail_factors = _check_details(details, self.num_levels)
+        self.parts = Parts(
+            self.coarse, self.detail_factors, self.num_levels, shared
+        )
         self._check_bands()
         self._init_learning(self.seed)
         self._init_generation()
@@ -108,36 +112,14 @@ class MultiscaleModel(Learning, Generation, Upscaling, Sharing, keras.Model):
     def factors(self) -> dict[str, Factor]:
         """The factors by name, coarse first: `"coarse"`, `"detail"`, or
         `"detail_1"`, ... where not shared."""
-        names = self._detail_names()
-        named = zip(names, self.detail_factors, strict=True)
-        return {"coarse": self.coarse, **dict(named)}
-
-    def _detail_names(self):
-        if self.shares_details:
-            return ["detail"]
-        return [f"detail_{k + 1}" for k in range(len(self.detail_factors))]
+        return {part.name: part.factor for part in self.parts}
 
     @property
     def networks(self) -> dict[str, keras.Model]:
         """The learned networks by role: `"coarse"`, `"guide_coarse"`,
         `"detail"`, `"critic"`, `"guide"`; `"detail_1"`, `"critic_1"`, ...
         where not shared."""
-        return {
-            self._role(name, role): network
-            for name, factor in self.factors.items()
-            for role, network in factor.networks.items()
-        }
-
-    def _roles_of(self, name):
-        return [self._role(name, role) for role in self.factors[name].roles]
-
-    @staticmethod
-    def _role(name, role):
-        """Return a network's role in the model from that in its factor."""
-        if role == "draw":
-            return name
-        level = name.removeprefix("detail")
-        return role + ("_coarse" if name == "coarse" else level)
+        return {role.name: role.network for role in self.parts.present}
 
     def _check_bands(self):
         """Refuse networks that do not fit their bands, or serve two roles."""

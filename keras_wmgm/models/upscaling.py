@@ -1,16 +1,17 @@
 """Upscaling: plausible detail for images that are there."""
 
+import math
 from typing import Any
 
 import numpy as np
 
-from keras_wmgm.models.noise import NoiseBatches
-from keras_wmgm.models.noise import check_seed
-from keras_wmgm.models.noise import draw
+from keras_wmgm.sampling.drawing import draw_images
+from keras_wmgm.sampling.noise import batch_limit
+from keras_wmgm.sampling.noise import check_seed
+from keras_wmgm.sampling.noise import draw
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.images import DTYPES
-from keras_wmgm.utils.images import as_dtype
 from keras_wmgm.utils.images import to_pixels
 
 
@@ -63,21 +64,19 @@ class Upscaling:
         pixels = to_pixels(images)
         padded = _pad(pixels, self._upscale_multiple(levels))
         size = [factor * s for s in padded.shape[1:3]]
-        shapes = self.noise_shapes(num_steps, sampler, size, levels)
+        plan = self._plan(num_steps, sampler, levels)
+        bands = self._band_noise(plan, size)
         seed = check_seed(seed)
-        last = len(padded) - 1
 
-        def draw_batch(indices):
-            rows = np.minimum(indices, last)
-            noise = draw(shapes, seed, indices)
-            return {"thumbnail": padded[rows], **noise}
+        def inputs(indices):
+            rows = np.minimum(indices, len(padded) - 1)
+            return {"thumbnail": padded[rows], **draw(bands, seed, indices)}
 
-        model = self.sampler(num_steps, sampler, levels)
-        limit = self._batch_limit(batch_size, len(padded), shapes)
-        batches = NoiseBatches(draw_batch, len(padded), limit)
-        large = model.predict(batches, verbose=verbose)[: len(padded)]
+        model, count = self._samplers.get(plan), len(padded)
+        limit = batch_limit(batch_size, count, bands)
+        large = draw_images(model, inputs, count, limit, dtype, verbose)
         height, width = (factor * s for s in pixels.shape[1:3])
-        return as_dtype(large[:, :height, :width], dtype)
+        return large[:, :height, :width]
 
     def _check_upscale(self, images, factor):
         """Return the number of levels that `factor` means."""
@@ -103,11 +102,12 @@ class Upscaling:
 
     def _upscale_multiple(self, levels):
         """Return what a thumbnail's size must be a multiple of."""
-        multiples = [
-            self.details[k - 1].size_multiple >> (levels - k)
-            for k in range(1, levels + 1)
-        ]
-        return max(1, *multiples)
+        multiples = []
+        for k in range(1, levels + 1):
+            times = 2 ** (levels - k)  # a band of level k is so much larger
+            multiple = self.details[k - 1].size_multiple
+            multiples.append(multiple // math.gcd(multiple, times))
+        return math.lcm(*multiples)
 
 
 def _pad(images, multiple):

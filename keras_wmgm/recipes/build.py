@@ -9,29 +9,20 @@ from keras_wmgm import models
 from keras_wmgm.factors.adversarial_factor import AdversarialFactor
 from keras_wmgm.factors.diffusion_factor import DiffusionFactor
 from keras_wmgm.factors.factor import Factor
-from keras_wmgm.models.role_optimizer import kind_of
 from keras_wmgm.networks.detail_critic import DetailCritic
 from keras_wmgm.networks.detail_unet import DetailUNet
 from keras_wmgm.networks.score_unet import ScoreUNet
 from keras_wmgm.optimizers.conv_muon import ConvMuon
 from keras_wmgm.recipes.recipe import Recipe
 from keras_wmgm.recipes.transfer import check_starts
+from keras_wmgm.training.parts import Role
 from keras_wmgm.utils.checks import check_choice
 
 KINDS = ("diffusion", "gan")
 DECAYS = (None, "cosine")
 OWN_OPTIMIZERS = {"ConvMuon": ConvMuon}
-EMA = {"use_ema": True, "ema_momentum": 0.999}
-FALLING = {"global_clipnorm": 1.0, "decay": "cosine"}
-DIFFUSION = {**FALLING, **EMA, "warmup_steps": 300}
-ADVERSARIAL = {**FALLING, "learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.9}
-DEFAULTS = {
-    "diffusion": {**DIFFUSION, "class": "ConvMuon", "learning_rate": 4e-3},
-    "guide": {**DIFFUSION, "class": "Adam", "learning_rate": 1e-3},
-    "gan": {**ADVERSARIAL, **EMA, "class": "Adam"},
-    "critic": {**ADVERSARIAL, "class": "Adam"},  # never draws: no average
-}
-"""Optimizers that did well; `compile` without arguments takes the paper's."""
+SCHEDULE = {"decay": "cosine", "warmup_steps": 300}
+"""How a rate goes where a recipe does not say."""
 
 
 def build_model(recipe: Recipe) -> keras.Model:
@@ -115,19 +106,19 @@ def build_optimizers(
     """Make an optimizer for every role of a model, as `compile` takes them.
 
     Args:
-        recipe: A recipe, whose tables change `DEFAULTS`: `whole_table`.
+        recipe: A recipe, whose tables change the defaults: `whole_table`.
         model: Its model.
         num_images: Number of training images, which says how many steps the
             learning rate decays over.
     """
-    roles = list(model.networks)
+    roles = model.parts.present
+    known = sorted({name for role in roles for name in (role.name, role.kind)})
     for name in recipe.optimizers:
-        known = {*roles, *(kind_of(role) for role in roles)}
-        check_choice("optimizers", name, sorted(known))
+        check_choice("optimizers", name, known)
     return {
-        role: _optimizer(
-            _settings(recipe, model, role),
-            _steps(recipe, model, role, num_images),
+        role.name: _optimizer(
+            whole_table(recipe.optimizers, role),
+            _steps(recipe, model, role.name, num_images),
         )
         for role in roles
     }
@@ -136,19 +127,19 @@ def build_optimizers(
 def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
     """Return a recipe's optimizers for weights that have learned before.
 
-    Critics are new, and learn as fast as ever; what draws goes on at a tenth
-    of its rate.
+    What draws goes on at a tenth of its rate. What only training needs is not
+    in a preset: it is new, and learns as fast as ever.
 
     Args:
         model: A model with a preset's weights.
     """
-    tables = {}
-    for role in model.networks:
-        kind = _kind(model, role)
-        if kind != "critic":
-            rate = 0.1 * DEFAULTS[kind]["learning_rate"]
-            tables[role] = {**DEFAULTS[kind], "learning_rate": rate}
-    return tables
+    return {
+        role.name: {
+            "learning_rate": 0.1 * float(role.default_optimizer().learning_rate)
+        }
+        for role in model.parts.present
+        if not role.training_only
+    }
 
 
 def renew_rates(recipe: Recipe, model: keras.Model, num_images: int) -> None:
@@ -185,43 +176,34 @@ def rates_by_time(
     Returns:
         In how many steps each rises at first, by role.
     """
-    tables = {role: _settings(recipe, model, role) for role in model.networks}
+    tables = {
+        role.name: whole_table(recipe.optimizers, role)
+        for role in model.parts.present
+    }
     return {
-        role: table.get("warmup_steps", 0)
-        for role, table in tables.items()
+        name: table.get("warmup_steps", 0)
+        for name, table in tables.items()
         if table.get("decay") == "cosine"
-        and _steps(recipe, model, role, num_images) is None
+        and _steps(recipe, model, name, num_images) is None
     }
 
 
-def _settings(recipe, model, role) -> dict[str, Any]:
-    return whole_table(recipe.optimizers, role, DEFAULTS[_kind(model, role)])
-
-
-def whole_table(
-    tables: dict[str, dict], role: str, default: dict[str, Any]
-) -> dict[str, Any]:
+def whole_table(tables: dict[str, dict], role: Role) -> dict[str, Any]:
     """Return an optimizer's table with what recipes leave out.
 
     Args:
         tables: A recipe's, by role or by kind of role.
-        role: Whose table is wanted. It is the default, changed by that of its
-            kind and then by its own; one that names a class begins anew.
-        default: One of `DEFAULTS`.
+        role: Whose table is wanted. It is that of its default optimizer,
+            changed by that of its kind and then by its own; one that names a
+            class begins anew.
     """
-    whole = dict(default)
-    for name in dict.fromkeys((kind_of(role), role)):
+    optimizer = role.default_optimizer()
+    config = {"class": type(optimizer).__name__, **optimizer.get_config()}
+    whole = {**config, **SCHEDULE}
+    for name in dict.fromkeys((role.kind, role.name)):
         table = tables.get(name, {})
         whole = dict(table) if "class" in table else {**whole, **table}
     return whole
-
-
-def _kind(model, role):
-    """Return the key of a role in `DEFAULTS`."""
-    kind = kind_of(role)
-    if kind in ("critic", "guide"):
-        return kind
-    return "diffusion" if model.factors[role].is_diffusion else "gan"
 
 
 def _steps(recipe, model, role, num_images):

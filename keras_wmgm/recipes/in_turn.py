@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 import keras
 
-from keras_wmgm.models.role_optimizer import kind_of
-from keras_wmgm.models.role_optimizer import level_of
 from keras_wmgm.recipes.recipe import Stage
 from keras_wmgm.recipes.transfer import are_alike
 
@@ -47,7 +45,7 @@ def stages_in_turn(
             f"Received: minutes={minutes}, epochs={epochs}"
         )
     names = [factors] if isinstance(factors, str) else factors
-    names = sorted(names or _parts_of(model), key=_place)
+    names = sorted(names or _parts_of(model), key=_order(model))
     model.trained_roles(names)
     shares = [_share(model, name) for name in names]
     return [
@@ -64,31 +62,37 @@ def stages_in_turn(
 
 def _parts_of(model):
     """Return what can be trained alone: the factors, and then the guides."""
-    guides = [r for r in model.networks if kind_of(r) == "guide"]
+    guides = [r.name for r in model.parts.present if r.kind == "guide"]
     if "guide" in guides:  # of shared details; `fit` takes it for all guides
         guides = ["guide"]
     return [*model.factors, *guides]
 
 
-def _place(name):
+def _order(model):
     """Return what sorts names: coarse, details from the coarsest, the rest."""
-    if name == "coarse":
-        return (0, 0)
-    return (2, 0) if level_of(name) is None else (1, -level_of(name))
+    coarse, *details = model.factors
+    names = [coarse, *reversed(details)]
+    return lambda name: names.index(name) if name in names else len(names)
 
 
 def _share(model, name):
-    if name == "detail":  # of all levels
-        return model.num_levels - 1 + FINEST
-    if kind_of(name) == "guide":
-        return GUIDE * len(model.trained_roles(name))
-    return FINEST if name == "detail_1" else 1.0
+    """Return the share of the time of all that a name stands for."""
+    roles = model.parts.select(name)
+    guides = sum(role.kind == "guide" for role in roles)
+    levels = {
+        k for role in roles if role.kind != "guide" for k in role.part.levels
+    }
+    return GUIDE * guides + sum(FINEST if k == 1 else 1.0 for k in levels)
 
 
 def _origin(model, name, names):
     """Return the factor whose weights one begins with, or `None`."""
-    origin = f"detail_{(level_of(name) or 0) + 1}"
-    if level_of(name) is None or origin not in names:
+    parts = {part.name: part for part in model.parts}
+    if name not in parts or len(parts[name].levels) > 1:
         return None
-    factors = model.factors
-    return origin if are_alike(factors[origin], factors[name]) else None
+    (k,) = parts[name].levels
+    for origin in parts.values():
+        if origin.name in names and k and origin.levels == (k + 1,):
+            same = are_alike(origin.factor, parts[name].factor)
+            return origin.name if same else None
+    return None

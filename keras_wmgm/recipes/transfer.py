@@ -89,12 +89,14 @@ def check_starts(recipe: Recipe, model: keras.Model) -> None:
 
 def _by_band(model):
     """Return the names of factors by band: kind, and height in pixels."""
-    height, count = model.image_shape[0], model.num_levels
-    bands = {("coarse", height >> count): "coarse"}
-    if model.shares_details:
-        return {**bands, ("details", height, count): "detail"}
-    for k in range(1, count + 1):
-        bands["detail", height >> k] = f"detail_{k}"
+    height = model.image_shape[0]
+    bands = {}
+    for part in model.parts:
+        heights = tuple(height >> k for k in part.levels)
+        if part.kind == "coarse":
+            heights = (height >> model.num_levels,)
+        shared = part.kind == "detail" and model.shares_details
+        bands[part.kind, heights, shared] = part.name
     return bands
 
 

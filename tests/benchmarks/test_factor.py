@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks import factor
 from benchmarks.scales import Drawing
-from keras_wmgm.recipes.build import DEFAULTS
+from keras_wmgm.recipes.build import build_model
+from keras_wmgm.recipes.build import whole_table
 from tests.cli.command import photographs
 
 RECIPE = """
@@ -112,7 +113,14 @@ def test_a_factor_of_another_kind_begins_anew(inputs, order):
     assert recipe.model["details"] == [
         {"kind": "gan", "mse_weight": 0.05, "generator": {"filters": [4]}}
     ]
-    assert recipe.optimizers["detail_1"] == DEFAULTS["gan"]
+    assert recipe.optimizers["detail_1"] == default(recipe)
+    assert default(recipe)["learning_rate"] == pytest.approx(2e-4)
+
+
+def default(recipe):
+    """Return the table of `detail_1`'s optimizer where nothing is said."""
+    role, *_ = build_model(recipe).parts["detail_1"].roles
+    return whole_table({}, role)
 
 
 def test_an_optimizer_of_another_class_begins_anew(inputs):
@@ -133,11 +141,11 @@ def test_an_optimizer_keeps_what_the_recipe_leaves_to_the_default(inputs):
     recipe = factor.read_recipe(inputs[0])
     recipe.optimizers["detail"] = {"learning_rate": 1e-3}
     factor.change(recipe, "detail_1", ['optimizer.class="Adam"'])
-    shared = {n: DEFAULTS["diffusion"][n] for n in factor.SHARED}
+    shared = {n: default(recipe)[n] for n in factor.SHARED}
     assert recipe.optimizers["detail_1"] == {**shared, "class": "Adam"}
     recipe.optimizers["detail_1"] = {"learning_rate": 1e-3}
     factor.change(recipe, "detail_1", ['optimizer.class="ConvMuon"'])
-    expected = {**DEFAULTS["diffusion"], "learning_rate": 1e-3}
+    expected = {**default(recipe), "learning_rate": 1e-3}
     assert recipe.optimizers["detail_1"] == expected
 
 

@@ -229,7 +229,7 @@ def test_one_call_draws_the_details():
     found = factor.sample({"start": noise}, CONDITION, k=1)
     np.testing.assert_allclose(to_numpy(found), generate(factor, noise), 1e-5)
     assert factor.noise_shapes((4, 4, 3)) == {"start": (4, 4, 1)}
-    assert factor.calls(8) == 1 and not factor.is_diffusion
+    assert factor.calls() == 1 and not factor.takes_steps
 
 
 def test_a_generator_without_noise_needs_none():

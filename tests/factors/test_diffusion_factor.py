@@ -195,7 +195,7 @@ def test_configuration_comes_back():
     found = twin.get_config()
     assert {key: found[key] for key in kwargs} == kwargs
     assert list(twin.network.input) == list(factor.network.input)
-    assert factor.calls(7) == 7 and factor.is_diffusion
+    assert factor.calls(7) == 7 and factor.takes_steps
 
 
 class Repeats(keras.layers.Layer):

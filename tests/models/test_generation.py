@@ -8,7 +8,7 @@ import pytest
 
 from keras_wmgm import factors
 from keras_wmgm.models import generation
-from keras_wmgm.models import noise as noises
+from keras_wmgm.sampling import noise as noises
 from tests.golden import make_pictures
 from tests.helpers import wave
 from tests.models import tiny
@@ -99,7 +99,8 @@ def test_bytes_are_the_rounded_pixels(model, expected):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_noise_is_held_in_pieces(model, expected, sampler, monkeypatch):
     shapes = model.noise_shapes(2, sampler)
-    one = noises.bytes_per_image(shapes)
+    bands = [noises.BandNoise(name, 0, s) for name, s in shapes.items()]
+    one = noises.bytes_per_image(bands)
     arrays = model.draw_noise(1, 7, num_steps=2, sampler=sampler)
     assert one == sum(values.nbytes for values in arrays.values())
     sizes = []
@@ -109,7 +110,7 @@ def test_noise_is_held_in_pieces(model, expected, sampler, monkeypatch):
         return noises.draw(shapes, seed, indices)
 
     monkeypatch.setattr(generation, "draw", record)
-    monkeypatch.setattr(generation, "MAX_NOISE_BYTES", 2 * one + 1)
+    monkeypatch.setattr(noises, "MAX_NOISE_BYTES", 2 * one + 1)
     found = draw(model, sampler)
     np.testing.assert_allclose(found, expected[sampler], 0, 1e-5)
     assert set(sizes) == {2}
@@ -201,7 +202,7 @@ def test_every_step_is_a_call_of_the_network():
 
 def test_steps_are_given_by_factor_coarse_first(model):
     shapes = model.noise_shapes((3, 2), "euler_maruyama")
-    steps = {name: shape.get("steps") for (name, _), shape in shapes.items()}
+    steps = {name: shape.get("steps") for name, shape in shapes.items()}
     assert steps == {
         "coarse": (3, 2, 2, 1),
         "detail_2": (2, 2, 2, 3),

@@ -34,7 +34,7 @@ def test_gans_draw_the_finest_levels(gan_levels, kinds, calls):
     model = HybridWMGM((32, 32, 1), 2, gan_levels)
     factors = model.factors
     assert list(factors) == ["coarse", "detail_1", "detail_2"]
-    assert [factor.is_diffusion for factor in factors.values()] == kinds
+    assert [factor.takes_steps for factor in factors.values()] == kinds
     assert model.network_calls(8) == calls
     assert model.network_calls(1) == 3
     assert model.networks["coarse"].config["normalization"] is None
@@ -56,7 +56,7 @@ def test_gans_draw_the_finest_levels(gan_levels, kinds, calls):
 )
 def test_large_bands_are_a_gans(size, levels, gans):
     model = HybridWMGM((*size, 1), levels)
-    kinds = [factor.is_diffusion for factor in model.details]
+    kinds = [factor.takes_steps for factor in model.details]
     assert kinds == [False] * gans + [True] * (levels - gans)
     for factor in model.details[gans:]:
         assert factor.network.config["attention_levels"] == ()

@@ -309,7 +309,7 @@ CASES = {
     "steps": (generate(num_steps=0), "`num_steps` must be"),
     "step counts": (
         generate(num_steps=(2, 2, 2)),
-        "one for each diffusion factor: coarse, detail_2. ",
+        "one for each factor that takes steps: coarse, detail_2. ",
     ),
     "step types": (generate(num_steps=(2, 2.5)), "`num_steps` must be"),
     "sampler": (generate(sampler="dpm_solver_2"), "Did you mean"),
@@ -359,7 +359,7 @@ CASES = {
     "noise seed": (lambda t: t.adapted.draw_noise(1, seed=-1), "`seed` must"),
     "calls": (
         lambda t: t.adapted.network_calls((1,)),
-        "one for each diffusion factor",
+        "one for each factor that takes steps",
     ),
     "upscale before adapt": (
         lambda t: t.bare.upscale(IMAGES),

@@ -43,7 +43,7 @@ def test_each_level_has_a_factor_of_its_own():
         "critic_1",
         "detail_2",
     ]
-    kinds = [factor.is_diffusion for factor in model.factors.values()]
+    kinds = [factor.takes_steps for factor in model.factors.values()]
     assert kinds == [True, False, True]
     critic = model.networks["critic_1"]
     assert critic.config["normalization"] is None

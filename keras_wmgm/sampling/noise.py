@@ -1,6 +1,9 @@
 """The noise a sampler starts from, drawn by NumPy image by image."""
 
-import keras
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from keras_wmgm.utils.checks import check_count
@@ -28,44 +31,69 @@ def image_noise(
     return rng.standard_normal(shape, dtype="float32")
 
 
-def draw(shapes: dict, seed: int, indices) -> dict[str, np.ndarray]:
+class BandNoise(NamedTuple):
+    """The noise that one band of one image takes.
+
+    Attributes:
+        name: The name of the band.
+        level: k, or 0 for the coarse band.
+        shapes: As of `Factor.noise_shapes`.
+    """
+
+    name: str
+    level: int
+    shapes: dict[str, tuple[int, ...]]
+
+    @property
+    def arrays(self) -> dict[str, str]:
+        """The names of the arrays that hold it, by the keys of `shapes`."""
+        names = {"start": self.name, "steps": f"{self.name}_steps"}
+        return {key: names[key] for key in self.shapes}
+
+
+def draw(
+    bands: Iterable[BandNoise], seed: int, indices: Sequence[int]
+) -> dict[str, np.ndarray]:
     """Return the noise of the images of these indices.
 
     Args:
-        shapes: `{(name, role): {"start": shape, "steps": shape}}`, as of
-            `MultiscaleModel.noise_shapes`.
+        bands: The noise of one image, band by band.
         seed: Seed of the whole set.
         indices: Indices of the images in the set.
 
     Returns:
-        A dictionary of arrays: `name`, and `name_steps` where a stochastic
+        Arrays by name: that of the band, and `name_steps` where a stochastic
         sampler needs noise at every step.
     """
-    noise = {}
-    for (name, role), shape in shapes.items():
-        noise[name] = np.stack(
-            [image_noise(seed, i, role, shape["start"]) for i in indices]
-        )
-        if "steps" in shape:
-            num_steps, *step = shape["steps"]
-            noise[f"{name}_steps"] = np.stack(
-                [
-                    [
-                        image_noise(seed, i, role, tuple(step), n + 1)
-                        for n in range(num_steps)
-                    ]
-                    for i in indices
-                ]
-            )
-    return noise
+    return {
+        name: np.stack([_noise_of(band, key, seed, i) for i in indices])
+        for band in bands
+        for key, name in band.arrays.items()
+    }
 
 
-def check_noise(noise: dict, shapes: dict, seed: int | None) -> tuple:
+def _noise_of(band, key, seed, image):
+    """Return what one image has under one key of a band's shapes."""
+    if key == "start":
+        return image_noise(seed, image, band.level, band.shapes[key])
+    num_steps, *shape = band.shapes[key]
+    steps = [
+        image_noise(seed, image, band.level, tuple(shape), n + 1)
+        for n in range(num_steps)
+    ]
+    return np.stack(steps)
+
+
+def check_noise(
+    noise: dict[str, np.ndarray],
+    bands: Iterable[BandNoise],
+    seed: int | None,
+) -> tuple[dict[str, np.ndarray], int]:
     """Return noise as float32 arrays and for how many images, or refuse it.
 
     Args:
         noise: What a user gave.
-        shapes: As of `draw`.
+        bands: As of `draw`.
         seed: What a user gave beside it.
     """
     if seed is not None or not isinstance(noise, dict):
@@ -73,11 +101,11 @@ def check_noise(noise: dict, shapes: dict, seed: int | None) -> tuple:
             "Give either `seed` or `noise`, a dictionary of arrays as of "
             f"`draw_noise`. Received: seed={seed!r}, noise={type(noise)}"
         )
-    wanted = {}
-    for (name, _), shape in shapes.items():
-        wanted[name] = tuple(shape["start"])
-        if "steps" in shape:
-            wanted[f"{name}_steps"] = tuple(shape["steps"])
+    wanted = {
+        name: tuple(band.shapes[key])
+        for band in bands
+        for key, name in band.arrays.items()
+    }
     arrays = {name: np.asarray(v) for name, v in noise.items()}
     given = {name: values.shape for name, values in arrays.items()}
     counts = {shape[0] for shape in given.values() if shape}
@@ -103,35 +131,16 @@ def check_seed(seed: int | None) -> int:
     return check_count("seed", seed, minimum=0)
 
 
-def bytes_per_image(shapes: dict) -> int:
+def bytes_per_image(bands: Iterable[BandNoise]) -> int:
     """Return how many bytes of noise one image takes."""
-    sizes = [np.prod(s) for shape in shapes.values() for s in shape.values()]
-    return int(4 * sum(sizes))
+    shapes = [shape for band in bands for shape in band.shapes.values()]
+    return int(4 * sum(np.prod(shape) for shape in shapes))
 
 
-class NoiseBatches(keras.utils.PyDataset):
-    """Batches of noise, drawn when they are asked for.
-
-    The last batch is filled up with the images that would come next, so that
-    all are of one size and nothing is compiled twice.
-
-    Args:
-        draw: Function from a range of image indices to a batch of noise.
-        num_images: Number of images.
-        batch_size: Images per batch.
-        start: Index of the first image.
-    """
-
-    def __init__(self, draw, num_images: int, batch_size: int, start: int = 0):
-        super().__init__()
-        self.draw = draw
-        self.batch_size = batch_size
-        self.start = start
-        self.num = -(-num_images // batch_size)
-
-    def __len__(self):
-        return self.num
-
-    def __getitem__(self, index):
-        first = self.start + index * self.batch_size
-        return (self.draw(range(first, first + self.batch_size)),)
+def batch_limit(
+    batch_size: int, num_images: int, bands: list[BandNoise]
+) -> int:
+    """Return the batch size, cut to the images and to 64 MiB of noise."""
+    # A generator may take no noise at all.
+    fits = MAX_NOISE_BYTES // max(bytes_per_image(bands), 1)
+    return min(check_count("batch_size", batch_size), num_images, fits or 1)

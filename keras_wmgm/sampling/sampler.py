@@ -1,10 +1,9 @@
 """From noise to images, as a Keras model."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
+from keras_wmgm.sampling.plan import Band
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.untracked import Untracked
 
@@ -39,42 +38,39 @@ class Sampler(keras.Model):
 
     Args:
         pyramid: The `WaveletPyramid`.
-        coarse: The coarse factor, or `None` to start from `"thumbnail"`, an
-            image in [-1, 1], as upscaling does.
-        details: The detail factors, that of k = 1 first.
-        plan: Per factor name (`"coarse"`, `"detail_1"`, ...) the arguments
-            `num_steps` and `sampler` of its `sample`.
+        plan: The bands in the order in which they are drawn. Without the
+            coarse band, drawing starts from `"thumbnail"`, an image in
+            [-1, 1], as upscaling does.
     """
 
-    def __init__(self, pyramid, coarse, details: list, plan: dict[str, Any]):
+    def __init__(self, pyramid: keras.layers.Layer, plan: list[Band]):
         super().__init__(dtype="float32")
         self.pyramid = pyramid
         # The networks that draw are this model's; critics are not.
-        factors = [coarse, *details] if coarse is not None else details
-        networks = {id(n): n for f in factors for n in f.drawing()}
+        networks = {id(n): n for band in plan for n in band.factor.drawing()}
         self.networks = list(networks.values())
-        self.parts = Untracked(coarse=coarse, details=details, plan=plan)
+        self.plan = Untracked(bands=plan)
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
-        level = len(self.parts.details)
-        if self.parts.coarse is None:
+        bands = list(self.plan.bands)
+        upscales = "thumbnail" in inputs
+        if upscales:
             thumbnail = inputs["thumbnail"]
         else:
-            coarse = self._sample(self.parts.coarse, "coarse", inputs)
-            thumbnail = self.pyramid.thumbnail(coarse, level)
-        for k in range(level, 0, -1):
-            condition = self.pyramid.condition(thumbnail, k)
-            detail = self._sample(
-                self.parts.details[k - 1], f"detail_{k}", inputs, condition, k
-            )
-            image = self.pyramid.reconstruct(condition, detail, k)
-            if self.parts.coarse is None:
-                image = fit_to_range(image, thumbnail)
-            thumbnail = image
+            coarse = self._sample(bands.pop(0), inputs)
+            thumbnail = self.pyramid.thumbnail(coarse, len(bands))
+        for band in bands:
+            condition = self.pyramid.condition(thumbnail, band.level)
+            detail = self._sample(band, inputs, condition)
+            image = self.pyramid.reconstruct(condition, detail, band.level)
+            thumbnail = fit_to_range(image, thumbnail) if upscales else image
         return ops.clip(thumbnail, -1.0, 1.0)
 
-    def _sample(self, factor, name, inputs, condition=None, k=0):
-        noise = {"start": inputs[name]}
-        if f"{name}_steps" in inputs:
-            noise["steps"] = inputs[f"{name}_steps"]
-        return factor.sample(noise, condition, k, **self.parts.plan[name])
+    def _sample(self, band, inputs, condition=None):
+        names = {"start": band.name, "steps": f"{band.name}_steps"}
+        noise = {
+            key: inputs[name] for key, name in names.items() if name in inputs
+        }
+        return band.factor.sample(
+            noise, condition, band.level, **band.arguments
+        )

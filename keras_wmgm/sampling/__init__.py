@@ -1,0 +1,1 @@
+"""Sampling: from noise to images, batch by batch."""

@@ -1,0 +1,77 @@
+"""The one loop that draws, a batch at a time."""
+
+import warnings
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from keras_wmgm.sampling.sampler import Sampler
+from keras_wmgm.utils.finite import check_finite
+from keras_wmgm.utils.images import as_dtype
+from keras_wmgm.utils.interrupts import Kept
+
+
+def draw_images(
+    sampler: Sampler,
+    inputs: Callable[[range], dict[str, np.ndarray]],
+    num_images: int,
+    batch_size: int,
+    dtype: str,
+    verbose: int | str = "auto",
+) -> np.ndarray:
+    """Return the images that a sampler draws.
+
+    Only one batch of noise and of floats is held at a time. The last batch is
+    filled up with images that are cut off again, so that all are of one size
+    and nothing is compiled twice. An error, or Ctrl-C, leaves the weights as
+    they are.
+
+    Args:
+        sampler: The model from noise to images.
+        inputs: Function from indices, counted from 0, to the sampler's
+            inputs.
+        num_images: Number of images.
+        batch_size: Images at once.
+        dtype: One of `keras_wmgm.utils.images.DTYPES`.
+        verbose: As of `keras.Model.predict`.
+
+    Raises:
+        ValueError: If the weights are not finite.
+    """
+    check_finite(sampler.variables, "generate")
+    images = None
+    with Kept(sampler):
+        for first in _firsts(num_images, batch_size, verbose):
+            batch = sampler.predict_on_batch(
+                inputs(range(first, first + batch_size))
+            )[: num_images - first]
+            _tell_of_lost(batch, first)
+            batch = as_dtype(batch, dtype)
+            if images is None:
+                images = np.empty((num_images, *batch.shape[1:]), batch.dtype)
+            images[first : first + len(batch)] = batch
+    return images
+
+
+def _firsts(num_images, batch_size, verbose) -> Iterator[int]:
+    """Yield the index of each batch's first image, and show how far it is."""
+    firsts = range(0, num_images, batch_size)
+    verbose = 1 if verbose == "auto" else int(verbose)
+    bar = keras.utils.Progbar(len(firsts), verbose=verbose)
+    for done, first in enumerate(firsts, start=1):
+        yield first
+        bar.update(done)
+
+
+def _tell_of_lost(images, first):
+    """Warn of images that came out as no numbers."""
+    finite = np.isfinite(images).all(axis=(1, 2, 3))
+    if not finite.all():
+        lost = ", ".join(str(first + i) for i in np.flatnonzero(~finite))
+        warnings.warn(
+            "Some images are not finite, and come out black: draw them with "
+            f"more steps or another sampler. Received: images {lost}",
+            stacklevel=4,
+        )

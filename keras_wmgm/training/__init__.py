@@ -1,0 +1,1 @@
+"""Training: who learns, by which optimizer, from what, and what is told."""

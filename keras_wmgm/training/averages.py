@@ -1,0 +1,111 @@
+"""The averages of weights that optimizers keep, in the networks or out."""
+
+import zlib
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+
+from keras_wmgm.training.slots import AVERAGE
+from keras_wmgm.training.slots import hand_on
+
+
+class Averages:
+    """The averaged weights of some optimizers, in their networks or out.
+
+    Args:
+        optimizers: Optimizers, of which those with `use_ema` matter.
+        shown: Whether the networks hold the averages.
+    """
+
+    def __init__(
+        self,
+        optimizers: Iterable[keras.optimizers.Optimizer],
+        shown: bool = False,
+    ):
+        self.optimizers = list(optimizers)
+        self.shown = shown
+        self._marks = {}
+
+    def show(self, shown: bool) -> None:
+        """Put the averages into the networks, or the raw weights back.
+
+        Before the first step there is no average, and nothing is done. A
+        weight that was set from outside while the averages were shown is not
+        overwritten: it is the new raw weight, and its average starts anew.
+        """
+        if shown == self.shown:
+            return
+        pairs = [p for o in self.optimizers for p in averaged_variables(o)]
+        for variable, average in pairs:
+            self._swap(variable, average)
+        self.shown = shown and bool(pairs)
+
+    def _swap(self, variable, average):
+        # A copy: on torch NumPy sees what is assigned later.
+        value = np.array(keras.ops.convert_to_numpy(variable))
+        mark = self._marks.pop(id(variable), None)
+        if mark is not None and mark != _mark(value):
+            average.assign(value)
+            return
+        variable.assign(average)
+        average.assign(value)
+        if not self.shown:
+            new = keras.ops.convert_to_numpy(variable)
+            self._marks[id(variable)] = _mark(new)
+
+
+def take_over(
+    before: Averages, optimizers: Iterable[keras.optimizers.Optimizer]
+) -> Averages:
+    """Return the averages of new optimizers, those so far among them.
+
+    What draws is the same afterwards: an average that nobody keeps any more
+    becomes the weight itself.
+
+    Args:
+        before: The averages so far.
+        optimizers: The new optimizers, all built.
+    """
+    optimizers, shown = list(optimizers), before.shown
+    before.show(False)
+    for old in before.optimizers:
+        pairs = averaged_variables(old)
+        for new in optimizers:
+            if pairs and new is not old and new.use_ema and new.built:
+                hand_on(old, new, [AVERAGE])
+    made = Averages(optimizers)
+    kept = {id(v) for o in optimizers for v, _ in averaged_variables(o)}
+    for old in before.optimizers:
+        for variable, average in averaged_variables(old):
+            if shown and id(variable) not in kept:
+                variable.assign(average)
+    made.show(shown)
+    return made
+
+
+def averaged_variables(
+    optimizer: keras.optimizers.Optimizer,
+) -> list[tuple[keras.Variable, keras.Variable]]:
+    """Return the variables of which there is an average, each with it.
+
+    Keras begins an average with zeros, and takes the weights themselves at
+    the first step.
+    """
+    if not (optimizer.use_ema and optimizer.built):
+        return []
+    pairs = [
+        (variable, average)
+        for variable, average in zip(
+            optimizer._trainable_variables,
+            optimizer._model_variables_moving_average,
+            strict=True,
+        )
+        if average is not None
+    ]
+    begun = any(np.any(keras.ops.convert_to_numpy(a)) for _, a in pairs)
+    return pairs if begun else []
+
+
+def _mark(value):
+    return zlib.crc32(value.tobytes())

@@ -1,0 +1,183 @@
+"""Parts and roles: what a model is made of, and who learns in it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+import keras
+
+from keras_wmgm.factors.factor import Factor
+from keras_wmgm.utils.checks import check_choice
+
+APART = "guide"
+"""The kind of role that learns only where it is named."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """One network of a part, or the place of one that is yet to be made.
+
+    Attributes:
+        name: Its name in the model: `"coarse"`, `"detail_2"`, `"critic_2"`.
+        kind: What it has in common with those of other parts: `"coarse"`,
+            `"detail"`, `"critic"`, `"guide"`, ...
+        key: Its name in the factor: `"draw"`, `"critic"`, `"guide"`, ...
+        part: The part it belongs to.
+    """
+
+    name: str
+    kind: str
+    key: str
+    part: "Part" = field(repr=False)
+
+    @property
+    def network(self) -> keras.Model | None:
+        """The network; `None` before `compile` makes it."""
+        return self.part.factor.networks.get(self.key)
+
+    @property
+    def training_only(self) -> bool:
+        """Whether drawing can do without the network."""
+        return self.key in self.part.factor.training_only
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """What is learned under this role.
+
+        Weights that a factor has beside its networks belong to the one that
+        draws.
+        """
+        if self.key != "draw":
+            return self.network.trainable_variables if self.network else []
+        networks = self.part.factor.networks.items()
+        others = {
+            id(variable)
+            for key, network in networks
+            if key != "draw"
+            for variable in network.trainable_variables
+        }
+        own = self.part.factor.trainable_variables
+        return [v for v in own if id(v) not in others]
+
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        """Return a new optimizer that suits the role."""
+        return self.part.factor.default_optimizer(self.key)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A factor in its place in a model.
+
+    Attributes:
+        name: `"coarse"`, `"detail"`, or `"detail_2"` where each level has a
+            factor of its own.
+        kind: `"coarse"` or `"detail"`.
+        factor: The factor.
+        levels: The levels it serves: k from 1 on, or 0 for the coarse band.
+    """
+
+    name: str
+    kind: str
+    factor: Factor = field(repr=False)
+    levels: tuple[int, ...]
+
+    @property
+    def suffix(self) -> str:
+        """What the names of its roles end with: `"_coarse"`, `"_2"`, `""`."""
+        if self.kind == "coarse":
+            return "_coarse"
+        return self.name.removeprefix("detail")
+
+    @property
+    def roles(self) -> list[Role]:
+        """The roles of its factor, that of the network that draws first."""
+        return [
+            Role(self.name, self.kind, key, self)
+            if key == "draw"
+            else Role(f"{key}{self.suffix}", key, key, self)
+            for key in self.factor.roles
+        ]
+
+
+class Parts:
+    """The parts of a model, coarse first, and the roles in them.
+
+    Args:
+        coarse: The coarse factor.
+        details: The distinct detail factors, that of k = 1 first.
+        num_levels: The number of levels.
+        shared: Whether one detail factor serves all levels.
+    """
+
+    def __init__(
+        self,
+        coarse: Factor,
+        details: list[Factor],
+        num_levels: int,
+        shared: bool,
+    ):
+        levels = range(1, num_levels + 1)
+        places = [(f"detail_{k}", (k,)) for k in levels]
+        if shared:
+            places = [("detail", tuple(levels))]
+        self.all = [Part("coarse", "coarse", coarse, (0,))]
+        for (name, served), factor in zip(places, details, strict=True):
+            self.all.append(Part(name, "detail", factor, served))
+        self.roles = tuple(role for part in self.all for role in part.roles)
+
+    def __iter__(self):
+        return iter(self.all)
+
+    def __getitem__(self, name: str) -> Part:
+        return next(part for part in self.all if part.name == name)
+
+    @property
+    def present(self) -> tuple[Role, ...]:
+        """The roles whose networks have been made."""
+        return tuple(role for role in self.roles if role.network is not None)
+
+    def select(self, names: Any = None) -> tuple[Role, ...]:
+        """Return the roles that `fit(factors=names)` trains.
+
+        Args:
+            names: As of `MultiscaleModel.fit`.
+
+        Raises:
+            ValueError: For names of no factor and no role.
+        """
+        if names is None:
+            return self.present
+        meanings = self._meanings()
+        chosen = set()
+        for name in as_list(names):
+            chosen |= meanings[check_choice("factors", name, meanings)]
+        if not chosen:
+            raise ValueError(
+                f"`factors` must name one or more of {', '.join(meanings)}. "
+                f"Received: factors={names!r}"
+            )
+        return tuple(role for role in self.present if role in chosen)
+
+    def _meanings(self) -> dict[str, set[Role]]:
+        """Return the roles that each name stands for."""
+        meanings = {role.name: {role} for role in self.present}
+        for role in self.present:
+            meanings.setdefault(role.kind, set()).add(role)
+            if role.key == "draw":
+                meanings[f"draw{role.part.suffix}"] = {role}
+        meanings["detail"] = set()
+        for part in self.all:
+            together = {r for r in part.roles if r.kind != APART}
+            meanings[part.name] = together & set(self.present)
+            if part.kind == "detail":
+                meanings["detail"] |= meanings[part.name]
+        return meanings
+
+
+def as_list(value: Any) -> list:
+    """Return `None` as an empty list, and one thing as a list of it."""
+    if value is None:
+        return []
+    many = isinstance(value, Iterable) and not isinstance(value, str)
+    return list(value) if many else [value]
