@@ -7,19 +7,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.models.compiling import Compiling
+from keras_wmgm.models.epochs import averages_shown
+from keras_wmgm.models.epochs import epoch_callbacks
+from keras_wmgm.models.fit_data import BATCH_SIZE
+from keras_wmgm.models.fit_data import check_arguments
+from keras_wmgm.models.fit_data import check_reiterable
+from keras_wmgm.models.fit_data import held_out_data
+from keras_wmgm.models.fit_data import training_data
+from keras_wmgm.models.fit_data import validation_data
 from keras_wmgm.models.losses import Losses
 from keras_wmgm.models.role_optimizer import Averages
 from keras_wmgm.models.role_optimizer import kind_of
-from keras_wmgm.models.training_data import EpochCounter
-from keras_wmgm.models.training_data import check_arguments
-from keras_wmgm.models.training_data import check_data
-from keras_wmgm.models.training_data import check_reiterable
-from keras_wmgm.models.training_data import check_validation
 from keras_wmgm.utils.checks import check_choice
-from keras_wmgm.utils.checks import check_optional_count
-from keras_wmgm.utils.images import is_array
 from keras_wmgm.utils.untracked import Untracked
 
 TEST_SEED = 0x5EED
@@ -85,27 +85,22 @@ class Learning(Compiling, Losses):
         ```
         """
         self._check_compiled("fit")
-        check_arguments("fit", kwargs)
+        check_arguments(super().fit, kwargs)
         active = self.trained_roles(factors)
-        x = check_data("fit", x, self.image_shape)
-        check_validation(kwargs.get("validation_data"), self.image_shape)
-        batch_size = kwargs.pop("batch_size", None)
-        batch_size = check_optional_count("batch_size", batch_size, 32)
+        data, kwargs = training_data(x, self.image_shape, kwargs, self.seed)
+        size = getattr(data, "batch_size", BATCH_SIZE)
+        kwargs = validation_data(self.image_shape, kwargs, size)
         if not self.adapted:
             check_reiterable(x)
             self.adapt(x)
-        if is_array(x):
-            shuffle = kwargs.pop("shuffle", True)
-            x = ImageBatches(x, batch_size, shuffle, seed=self.seed)
-        if isinstance(x, ImageBatches):
-            kwargs["shuffle"] = False  # Keras's has no seed
-        callbacks = _as_list(kwargs.pop("callbacks", None))
+        callbacks = [
+            *epoch_callbacks(x, data),
+            *_as_list(kwargs.pop("callbacks", None)),
+        ]
         self.use_average(False)
         self._activate(active)
         try:
-            history = super().fit(
-                x, callbacks=[EpochCounter(x), *callbacks], **kwargs
-            )
+            history = super().fit(data, callbacks=callbacks, **kwargs)
         finally:
             self._activate(tuple(self.networks))
         self.use_average(True)
@@ -167,16 +162,18 @@ class Learning(Compiling, Losses):
         Raises:
             ValueError: As of `fit`.
         """
+        if kwargs.get("_use_cached_eval_dataset"):  # within `fit`
+            with averages_shown(self):
+                return self._evaluate(x, kwargs)
         self._check_compiled("evaluate")
         self._check_adapted("evaluate")
-        check_arguments("evaluate", kwargs)
-        if not isinstance(x, tuple):  # how `fit` hands validation data on
-            x = check_data("evaluate", x, self.image_shape)
-        if isinstance(x, ImageBatches):
-            x = x.images  # all of them, in order
+        check_arguments(super().evaluate, kwargs)
+        return self._evaluate(*held_out_data(x, self.image_shape, kwargs))
+
+    def _evaluate(self, data, kwargs):
         fresh = keras.random.SeedGenerator(TEST_SEED)
         self.test_seed.state.assign(fresh.state)
-        return super().evaluate(x, **kwargs)
+        return super().evaluate(data, **kwargs)
 
     def _check_compiled(self, what):
         if not self.compiled:
