@@ -87,11 +87,13 @@ class Learning(Compiling, Losses):
         self._check_compiled("fit")
         check_arguments(super().fit, kwargs)
         active = self.trained_roles(factors)
+        adapting = not self.adapted
+        if adapting:
+            check_reiterable(x)
         data, kwargs = training_data(x, self.image_shape, kwargs, self.seed)
         size = getattr(data, "batch_size", BATCH_SIZE)
         kwargs = validation_data(self.image_shape, kwargs, size)
-        if not self.adapted:
-            check_reiterable(x)
+        if adapting:
             self.adapt(x)
         callbacks = [
             *epoch_callbacks(x, data),

@@ -255,9 +255,9 @@ CASES = {
     "range": (fit(2 * IMAGES), r"finite and in \[-1, 1\]"),
     "int32": (fit(tiny.PIXELS.astype("int32")), "must be uint8"),
     "empty": (fit(IMAGES[:0]), "At least one image"),
-    "image size": (fit(IMAGES[:, :4]), r"shape \(num_images, 8, 8, 1\)"),
-    "channels": (fit(IMAGES.repeat(3, -1)), r"\(num_images, 8, 8, 1\)"),
-    "one image": (fit(IMAGES[0]), r"shape \(num_images, 8, 8, 1\)"),
+    "image size": (fit(IMAGES[:, :4]), r"shape \(batch, 8, 8, 1\)"),
+    "channels": (fit(IMAGES.repeat(3, -1)), r"shape \(batch, 8, 8, 1\)"),
+    "one image": (fit(IMAGES[0]), r"shape \(batch, 8, 8, 1\)"),
     "evaluated nan": (
         lambda t: t.ready.evaluate(NAN, verbose=0),
         r"finite and in \[-1, 1\]",

@@ -270,7 +270,7 @@ NAN[3, 0, 0, 0] = np.nan
 @pytest.mark.parametrize(
     "data, text",
     [
-        (IMAGES[:, :4], r"shape \(batch, \*\(8, 12, 3\)\). Received: shape=\("),
+        (IMAGES[:, :4], r"shape \(batch, 8, 12, 3\). Received: shape=\("),
         (IMAGES[..., :1], r"Received: shape=\(10, 8, 12, 1\)"),
         (IMAGES[0], r"Received: shape=\(8, 12, 3\)"),
         (NAN, r"finite and in \[-1, 1\].*Received: values from nan"),
