@@ -57,16 +57,24 @@ class Learning(Compiling, Losses):
         that is interrupted leaves the raw ones in place: `use_average(True)`
         before drawing.
 
+        Held-out images (`validation_data`) are evaluated as by `evaluate`,
+        with the averages: `val_loss` is that of the weights that draw.
+
         Args:
-            x: Images, uint8 or floats in [-1, 1]: an array, a
-                `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch
-                `DataLoader`, or a generator of tuples `(images,)`.
+            x: Images, uint8 or floats in [-1, 1]: an array, or batches of
+                them from a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
+                torch `DataLoader`, a `grain` data set or a generator. A batch
+                may be a tuple, of which the first entry is read and labels
+                are ignored, or a dictionary with one entry of images.
             factors: What to train: names as in `factors`, `"detail"` for all
                 details, `"critic"` for all critics, `"guide"` for all
                 guides, or roles as in `networks`; all else is left untouched.
                 Guides, which are to learn less, are trained only where they
                 are named themselves. Defaults to all, guides included.
-            **kwargs: `keras.Model.fit`'s.
+            **kwargs: `keras.Model.fit`'s. `batch_size` is for arrays. Of an
+                array or `ImageBatches`, `steps_per_epoch` leaves out the rest
+                of an epoch's order, as `max_batches` does, so it is at most
+                one pass. A generator needs it.
 
         Returns:
             Keras's `History`: every network's loss by name, and the ratio of
@@ -74,9 +82,15 @@ class Learning(Compiling, Losses):
 
         Raises:
             ValueError: For images of another shape, not finite or out of
-                range, for no images, and for a one-shot iterator before
-                `adapt`.
+                range, for no images, for a one-shot iterator before `adapt`,
+                and for an epoch that would never end.
             TypeError: For targets and sample weights.
+            FloatingPointError: If the loss is not finite and Keras reads the
+                data itself (`tf.data`), so that only the first batch was
+                checked.
+
+        Warns:
+            UserWarning: If no float is below 0, as in images in [0, 1].
 
         Example:
 
@@ -154,8 +168,9 @@ class Learning(Compiling, Losses):
         every call, so results can be compared, and training's is left alone.
 
         Args:
-            x: As of `fit`.
-            **kwargs: `keras.Model.evaluate`'s.
+            x: As of `fit`. Of `ImageBatches`, all images are evaluated, in
+                order and not mirrored.
+            **kwargs: `keras.Model.evaluate`'s; `steps` as of `fit`.
 
         Returns:
             As of `keras.Model.evaluate`: a dictionary with
