@@ -139,13 +139,13 @@ def held_out_data(
     return checked_stream(x, image_shape), kwargs
 
 
-def validation_data(image_shape: tuple, kwargs: dict, batch_size: int) -> dict:
+def validation_data(data: Any, image_shape: tuple, kwargs: dict) -> dict:
     """Return the arguments of `fit` with held-out data as of `evaluate`.
 
     Args:
+        data: What is learned from; an array is validated in batches as large.
         image_shape: `(height, width, channels)`.
         kwargs: The arguments of `fit`.
-        batch_size: Images in a batch of training.
     """
     x = kwargs.get("validation_data")
     if x is None:
@@ -156,8 +156,9 @@ def validation_data(image_shape: tuple, kwargs: dict, batch_size: int) -> dict:
             keras.Model.evaluate, dict(zip(REFUSED, targets, strict=False))
         )
     names = ("validation_data", "validation_batch_size", "validation_steps")
-    data, kwargs = held_out_data(x, image_shape, kwargs, names, batch_size)
-    return {**kwargs, "validation_data": data}
+    size = getattr(data, "batch_size", None) or BATCH_SIZE
+    held_out, kwargs = held_out_data(x, image_shape, kwargs, names, size)
+    return {**kwargs, "validation_data": held_out}
 
 
 def _batch_size(name, kwargs):

@@ -10,7 +10,6 @@ from keras import ops
 from keras_wmgm.models.compiling import Compiling
 from keras_wmgm.models.epochs import averages_shown
 from keras_wmgm.models.epochs import epoch_callbacks
-from keras_wmgm.models.fit_data import BATCH_SIZE
 from keras_wmgm.models.fit_data import check_arguments
 from keras_wmgm.models.fit_data import check_reiterable
 from keras_wmgm.models.fit_data import held_out_data
@@ -105,8 +104,7 @@ class Learning(Compiling, Losses):
         if adapting:
             check_reiterable(x)
         data, kwargs = training_data(x, self.image_shape, kwargs, self.seed)
-        size = getattr(data, "batch_size", BATCH_SIZE)
-        kwargs = validation_data(self.image_shape, kwargs, size)
+        kwargs = validation_data(data, self.image_shape, kwargs)
         if adapting:
             self.adapt(x)
         callbacks = [
