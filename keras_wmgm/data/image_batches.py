@@ -1,5 +1,6 @@
 """An array of images as batches whose order can be repeated."""
 
+import copy
 from typing import Any
 
 import keras
@@ -61,6 +62,12 @@ class ImageBatches(keras.utils.PyDataset):
         self.seed = check_count("seed", seed, minimum=0)
         self.max_batches = check_optional_count("max_batches", max_batches)
         self.set_epoch(0)
+
+    def shortened(self, max_batches: int) -> "ImageBatches":
+        """Return these batches with so many in an epoch, at most."""
+        batches = copy.copy(self)
+        batches.max_batches = check_count("max_batches", max_batches)
+        return batches
 
     def set_epoch(self, epoch: int) -> None:
         """Lay out the order of an epoch."""

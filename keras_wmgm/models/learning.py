@@ -7,14 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_wmgm.data.image_batches import ImageBatches
-from keras_wmgm.models.training_data import check_arguments
-from keras_wmgm.models.training_data import check_data
-from keras_wmgm.models.training_data import check_reiterable
-from keras_wmgm.models.training_data import check_validation
 from keras_wmgm.training.averages import Averages
 from keras_wmgm.training.averages import take_over
-from keras_wmgm.training.housekeeping import Housekeeping
+from keras_wmgm.training.fit_data import check_arguments
+from keras_wmgm.training.fit_data import check_reiterable
+from keras_wmgm.training.fit_data import held_out_data
+from keras_wmgm.training.fit_data import training_data
+from keras_wmgm.training.fit_data import validation_data
+from keras_wmgm.training.housekeeping import first_callbacks
 from keras_wmgm.training.housekeeping import without_swaps
 from keras_wmgm.training.losses import reported
 from keras_wmgm.training.losses import total_loss
@@ -22,8 +22,6 @@ from keras_wmgm.training.precision import refuse_float16
 from keras_wmgm.training.role_optimizer import RoleOptimizer
 from keras_wmgm.training.role_optimizer import optimizers_by_role
 from keras_wmgm.types import Tensor
-from keras_wmgm.utils.checks import check_optional_count
-from keras_wmgm.utils.images import is_array
 from keras_wmgm.utils.interrupts import Interrupts
 from keras_wmgm.utils.interrupts import Kept
 from keras_wmgm.utils.seeds import as_keras_seed
@@ -190,16 +188,24 @@ class Learning:
         epoch, has the weights that draw and that are saved. The next epoch
         goes on from the raw ones. Ctrl-C ends `fit` after the step in hand.
 
+        Held-out images (`validation_data`) are evaluated as by `evaluate`,
+        with the averages: `val_loss` is that of the weights that draw.
+
         Args:
-            x: Images, uint8 or floats in [-1, 1]: an array, a
-                `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch
-                `DataLoader`, or a generator of tuples `(images,)`.
+            x: Images, uint8 or floats in [-1, 1]: an array, or batches of
+                them from a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
+                torch `DataLoader`, a `grain` data set or a generator. A batch
+                may be a tuple, of which the first entry is read and labels
+                are ignored, or a dictionary with one entry of images.
             factors: What to train: names as in `factors`, `"detail"` for all
                 details, `"critic"` for all critics, `"guide"` for all
                 guides, or roles as in `networks`; all else is left untouched.
                 Guides, which are to learn less, are trained only where they
                 are named themselves. Defaults to all, guides included.
-            **kwargs: `keras.Model.fit`'s.
+            **kwargs: `keras.Model.fit`'s. `batch_size` is for arrays. Of an
+                array or `ImageBatches`, `steps_per_epoch` leaves out the rest
+                of an epoch's order, as `max_batches` does, so it is at most
+                one pass. A generator needs it.
 
         Returns:
             Keras's `History`: every network's loss by name, and the ratio of
@@ -207,9 +213,15 @@ class Learning:
 
         Raises:
             ValueError: For images of another shape, not finite or out of
-                range, for no images, and for a one-shot iterator before
-                `adapt`.
+                range, for no images, for a one-shot iterator before `adapt`,
+                and for an epoch that would never end.
             TypeError: For targets and sample weights.
+            FloatingPointError: If the loss is not finite and Keras reads the
+                data itself (`tf.data`), so that only the first batch was
+                checked.
+
+        Warns:
+            UserWarning: If no float is below 0, as in images in [0, 1].
 
         Example:
 
@@ -218,26 +230,23 @@ class Learning:
         ```
         """
         self._check_compiled("fit")
-        check_arguments("fit", kwargs)
-        self.parts.select(factors)
-        x = check_data("fit", x, self.image_shape)
-        check_validation(kwargs.get("validation_data"), self.image_shape)
-        batch_size = kwargs.pop("batch_size", None)
-        batch_size = check_optional_count("batch_size", batch_size, 32)
-        if not self.adapted:
+        check_arguments(super().fit, kwargs)
+        roles = self.parts.select(factors)
+        adapting = not self.adapted
+        if adapting:
             check_reiterable(x)
+        data, kwargs = training_data(x, self.image_shape, kwargs, self.seed)
+        kwargs = validation_data(data, self.image_shape, kwargs)
+        if adapting:
             self.adapt(x)
-        if is_array(x):
-            shuffle = kwargs.pop("shuffle", True)
-            x = ImageBatches(x, batch_size, shuffle, seed=self.seed)
-        if isinstance(x, ImageBatches):
-            kwargs["shuffle"] = False  # Keras's has no seed
         callbacks = without_swaps(kwargs.pop("callbacks", None))
-        self._set_active(self.parts.select(factors), "train")
+        self._set_active(roles, "train")
         with Interrupts() as interrupts, Kept(self) as kept:
-            first = Housekeeping(x, interrupts, kept)
+            first = first_callbacks(x, data, interrupts, kept)
             try:
-                return super().fit(x, callbacks=[first, *callbacks], **kwargs)
+                return super().fit(
+                    data, callbacks=[*first, *callbacks], **kwargs
+                )
             except KeyboardInterrupt:
                 self.use_average(True)
                 raise
@@ -294,8 +303,9 @@ class Learning:
         every call, so results can be compared, and training's is left alone.
 
         Args:
-            x: As of `fit`.
-            **kwargs: `keras.Model.evaluate`'s.
+            x: As of `fit`. Of `ImageBatches`, all images are evaluated, in
+                order and not mirrored.
+            **kwargs: `keras.Model.evaluate`'s; `steps` as of `fit`.
 
         Returns:
             As of `keras.Model.evaluate`: a dictionary with
@@ -304,22 +314,21 @@ class Learning:
         Raises:
             ValueError: As of `fit`.
         """
+        if kwargs.get("_use_cached_eval_dataset"):  # within `fit`
+            self.use_average(True)
+            return self._evaluate(x, kwargs, self._training.active)
         self._check_compiled("evaluate")
         self._check_adapted("evaluate")
-        within_fit = "_use_cached_eval_dataset" in kwargs  # Keras's own word
-        check_arguments("evaluate", kwargs)
-        if not isinstance(x, tuple):  # how `fit` hands validation data on
-            x = check_data("evaluate", x, self.image_shape)
-        if isinstance(x, ImageBatches):
-            x = x.images  # all of them, in order
-        if within_fit:
-            self.use_average(True)
-        roles = self._training.active if within_fit else self.parts.present
+        check_arguments(super().evaluate, kwargs)
+        data, kwargs = held_out_data(x, self.image_shape, kwargs)
+        return self._evaluate(data, kwargs, self.parts.present)
+
+    def _evaluate(self, data, kwargs, roles):
         self._set_active(roles, "test")
         fresh = keras.random.SeedGenerator(TEST_SEED)
         self.test_seed.state.assign(fresh.state)
         with Kept(self):
-            return super().evaluate(x, **kwargs)
+            return super().evaluate(data, **kwargs)
 
     def _check_compiled(self, what):
         if not self.compiled:

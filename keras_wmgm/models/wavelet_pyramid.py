@@ -6,13 +6,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_wmgm.data.streams import pixel_batches
 from keras_wmgm.layers.haar_dwt2d import HaarDWT2D
 from keras_wmgm.layers.haar_iwt2d import HaarIWT2D
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.checks import check_divisible
-from keras_wmgm.utils.images import pixel_batches
+from keras_wmgm.utils.images import check_shape
 from keras_wmgm.utils.serialization import register
 
 CONSTANT = 1e-6
@@ -116,17 +117,17 @@ class WaveletPyramid(keras.layers.Layer):
 
         Args:
             data: Images, uint8 or floats in [-1, 1]: an array, or anything
-                that yields batches of them once.
+                that ends and yields batches of them, as `fit` takes them.
             batch_size: How an array is cut; no statistic depends on it.
 
         Raises:
             ValueError: If there is no image, or one of another shape, or with
-                values out of range. The statistics are then left as they were.
+                values out of range, or if the data have no end. The
+                statistics are then left as they were.
         """
         moments = {band: _Moments() for band in self.statistics}
         count = 0
-        for batch in pixel_batches(data, batch_size):
-            self.check_images(batch.shape)
+        for batch in pixel_batches(data, self.image_shape, batch_size):
             if not len(batch):
                 continue
             count += len(batch)
@@ -143,11 +144,7 @@ class WaveletPyramid(keras.layers.Layer):
 
     def check_images(self, shape: tuple) -> None:
         """Refuse a batch of images of another shape than the model's."""
-        if tuple(shape[1:]) != self.image_shape:
-            raise ValueError(
-                f"Images must be of shape (batch, *{self.image_shape}). "
-                f"Received: shape={tuple(shape)}"
-            )
+        check_shape(shape, self.image_shape)
 
     def _raw_bands(self, images):
         """Return every band as it is before whitening, by name."""

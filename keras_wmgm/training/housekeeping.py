@@ -1,9 +1,12 @@
 """What `fit` does between the steps."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
+from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.training.parts import as_list
 from keras_wmgm.utils.interrupts import Interrupts
 from keras_wmgm.utils.interrupts import Kept
@@ -42,6 +45,41 @@ class Housekeeping(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.model.epochs_trained = epoch + 1
         self.model.use_average(True)
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Stop where a loss is not finite, for data that Keras reads itself.
+
+    Only their first batch was checked.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss is not finite after epoch {epoch + 1}: an image of "
+                "the data is not (they are read by Keras, and only their "
+                "first batch was checked), or the learning rate is too high. "
+                f"Received: loss={loss}"
+            )
+
+
+def first_callbacks(
+    x: Any, data: Any, interrupts: Interrupts, kept: Kept
+) -> list[keras.callbacks.Callback]:
+    """Return what comes before the callbacks of a user.
+
+    Args:
+        x: The data as the user gave them.
+        data: The data as Keras gets them.
+        interrupts: As of `Housekeeping`.
+        kept: As of `Housekeeping`.
+    """
+    if isinstance(data, ImageBatches):
+        return [Housekeeping(data, interrupts, kept)]
+    first = [Housekeeping(x, interrupts, kept)]
+    checked = isinstance(data, (keras.utils.PyDataset, Iterator))
+    return first if checked else [*first, FiniteLoss()]
 
 
 def without_swaps(callbacks: Any) -> list[keras.callbacks.Callback]:

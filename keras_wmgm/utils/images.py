@@ -1,7 +1,6 @@
 """Images at the library's edges: what comes in, and as which numbers."""
 
-from collections.abc import Iterable
-from collections.abc import Iterator
+import warnings
 from typing import Any
 
 import keras
@@ -24,22 +23,97 @@ def to_pixels(images: Any) -> np.ndarray:
         ValueError: For NaN, other ranges and other types.
     """
     images = keras.ops.convert_to_numpy(images)
+    check_range(images)
     if images.dtype == np.uint8:
         return images.astype("float32") / 127.5 - 1
-    if images.dtype.kind not in "fV":  # bfloat16 is of kind "V" in NumPy
+    return images.astype("float32")
+
+
+def check_range(images: np.ndarray) -> None:
+    """Refuse values that are neither uint8 nor floats in [-1, 1]."""
+    if images.dtype == np.uint8:
+        return
+    if not is_float(images):
+        hint = "; `astype('uint8')` first" if images.dtype.kind in "iu" else ""
         raise ValueError(
-            "Images must be uint8 in [0, 255] or floats in [-1, 1]. "
-            f"Received: dtype={images.dtype}"
+            "Images must be uint8 in [0, 255] or floats in [-1, 1]"
+            f"{hint}. Received: dtype={images.dtype}"
         )
-    images = images.astype("float32")
     low, high = (images.min(), images.max()) if images.size else (0.0, 0.0)
     if not (-1 <= low and high <= 1):
         raise ValueError(
-            "Floating-point images must be finite and in [-1, 1] (uint8 "
-            f"images in [0, 255] are scaled for you). Received: values from "
-            f"{low} to {high}"
+            "Floating-point images must be finite and in [-1, 1]"
+            f"{_range_hint(low, high)}. Received: values from {low} to {high}"
         )
-    return images
+
+
+def is_float(images: np.ndarray) -> bool:
+    """Whether an array holds floats; NumPy knows bfloat16 as kind "V"."""
+    return images.dtype.kind in "fV"
+
+
+def _range_hint(low, high):
+    if 0 <= low and 1 < high <= 255:
+        return (
+            "; these look like [0, 255]: pass them as uint8, or `x / 127.5 - 1`"
+        )
+    return " (uint8 images in [0, 255] are scaled for you)"
+
+
+def warn_of_unit_range(lowest: float) -> None:
+    """Warn where floats that should be in [-1, 1] look like [0, 1].
+
+    Args:
+        lowest: The lowest value of the images.
+    """
+    if lowest >= 0:
+        warnings.warn(
+            "No floating-point image has a value below 0, so the images look "
+            "like [0, 1], where [-1, 1] is expected: a model learns them half "
+            "as bright. Pass `2 * x - 1`, or uint8. "
+            f"Received: lowest value={lowest}",
+            stacklevel=1,  # one place, so that it is shown once
+        )
+
+
+def check_images(images: np.ndarray, image_shape: tuple) -> None:
+    """Refuse an array that holds no images, or others than the model's."""
+    check_shape(images.shape, image_shape)
+    if not len(images):
+        raise ValueError(
+            f"At least one image is needed. Received: shape={images.shape}"
+        )
+    lowest = []
+    for start in range(0, len(images), 1024):
+        part = keras.ops.convert_to_numpy(images[start : start + 1024])
+        check_range(part)
+        lowest.append(part.min() if is_float(part) else -1.0)
+    warn_of_unit_range(min(lowest))
+
+
+def check_shape(shape: tuple, image_shape: tuple) -> None:
+    """Refuse a batch of another shape than `(batch, *image_shape)`."""
+    shape, image_shape = tuple(shape), tuple(image_shape)
+    if len(shape) != 4 or shape[1:] != image_shape:
+        expected = ", ".join(map(str, ("batch", *image_shape)))
+        raise ValueError(
+            f"Images must be of shape ({expected})."
+            f"{_shape_hint(shape, image_shape)} Received: shape={shape}"
+        )
+
+
+def _shape_hint(shape, image_shape):
+    """Return the likely cause of a shape, and the remedy."""
+    *size, channels = image_shape
+    if shape[1:] == (channels, *size):
+        return " These are channels first: `np.moveaxis(x, 1, -1)`."
+    if shape == image_shape:
+        return " This is one image, not a batch: `x[None]`, or `.batch(n)`."
+    if channels == 1 and shape[1:] == tuple(size):
+        return " The axis of the channels is missing: `x[..., None]`."
+    if len(shape) < 3:
+        return " Are these labels? Images come first in a tuple."
+    return ""
 
 
 def as_pixels(images: Tensor) -> Tensor:
@@ -93,29 +167,3 @@ def pixelated(images: np.ndarray, size: int) -> np.ndarray:
     """
     means = np.rint(block_means(images, size)).astype("uint8")
     return means.repeat(size, axis=1).repeat(size, axis=2)
-
-
-def pixel_batches(data: Any, batch_size: int = 64) -> Iterator[np.ndarray]:
-    """Yield float32 batches in [-1, 1] from whatever `fit` takes.
-
-    Args:
-        data: An array of images, a `keras.utils.PyDataset`, or an iterable of
-            batches (a `tf.data.Dataset`, a torch `DataLoader`, a generator).
-            Where a batch is a tuple, its first entry holds the images.
-        batch_size: How an array is cut.
-    """
-    for batch in _batches(data, batch_size):
-        while isinstance(batch, (tuple, list)):
-            batch = batch[0]
-        yield to_pixels(batch)
-
-
-def _batches(data, batch_size) -> Iterable:
-    if hasattr(data, "images"):
-        data = data.images  # `ImageBatches`, which may leave some out
-    if isinstance(data, keras.utils.PyDataset):
-        return (data[i] for i in range(data.num_batches))
-    if is_array(data):
-        starts = range(0, len(data), batch_size)
-        return (data[i : i + batch_size] for i in starts)
-    return data

@@ -106,6 +106,16 @@ def test_epochs_may_be_short_and_every_image_has_its_turn():
     assert len(ImageBatches(IMAGES, 4, shuffle=False, max_batches=9)) == 3
 
 
+def test_shortened_batches_leave_the_others_as_they_were():
+    batches = ImageBatches(IMAGES, 4, seed=3)
+    short = batches.shortened(1)
+    short.set_epoch(1)
+    expected = ImageBatches(IMAGES, 4, seed=3, max_batches=1)
+    expected.set_epoch(1)
+    assert order(short) == order(expected)
+    assert len(batches) == 2 and batches.epoch == 0
+
+
 def test_few_images_are_one_batch():
     batches = ImageBatches(IMAGES[:3], 32)
     assert len(batches) == 1 and len(batches[0]) == 3

@@ -136,7 +136,7 @@ def test_a_cached_preset_of_8_mib_loads_at_once_and_asks_nothing(
     network = networks.ScoreUNet(3, filters=(52, 76), attention_levels=(1,))
     coarse = factors.DiffusionFactor(network)
     model = keras_wmgm.WMGM((64, 64, 3), num_levels=3, coarse=coarse)
-    model.adapt(np.zeros((2, 64, 64, 3), "float32"))
+    model.adapt(np.zeros((2, 64, 64, 3), "uint8"))
     handle = model.upload_to_hub("me/wmgm", token=TOKEN, samples=0)
     files = hub.commits("me/wmgm")[-1]["files"]
     assert sum(file["size"] for file in files.values()) > 8 * 2**20

@@ -179,14 +179,14 @@ def test_a_summary_names_the_parts():
 def test_channels_may_be_one_or_four():
     for channels in (1, 4):
         model = tiny.model(1, channels=channels)
-        images = 0.5 * np.ones((4, 8, 8, channels), "float32")
+        images = -0.5 * np.ones((4, 8, 8, channels), "float32")
         model.adapt(images)
         assert model.generate(1, **DRAW).shape == (1, 8, 8, channels)
 
 
 def test_images_may_be_oblong():
     model = MultiscaleModel((8, 16, 1), 2, tiny.diffusion(), tiny.gan())
-    model.adapt(0.5 * np.ones((4, 8, 16, 1), "float32"))
+    model.adapt(-0.5 * np.ones((4, 8, 16, 1), "float32"))
     assert model.generate(2, **DRAW).shape == (2, 8, 16, 1)
 
 

@@ -128,6 +128,15 @@ def one_shot():
     yield IMAGES
 
 
+class Endless(keras.utils.PyDataset):
+    """One batch, again and again."""
+
+    num_batches = None
+
+    def __getitem__(self, index):
+        return IMAGES
+
+
 DEEP = networks.ScoreUNet(1, filters=(4, 4, 4, 4), num_blocks=1)
 """A network of which a band must be a multiple of 8."""
 
@@ -255,9 +264,9 @@ CASES = {
     "range": (fit(2 * IMAGES), r"finite and in \[-1, 1\]"),
     "int32": (fit(tiny.PIXELS.astype("int32")), "must be uint8"),
     "empty": (fit(IMAGES[:0]), "At least one image"),
-    "image size": (fit(IMAGES[:, :4]), r"shape \(num_images, 8, 8, 1\)"),
-    "channels": (fit(IMAGES.repeat(3, -1)), r"\(num_images, 8, 8, 1\)"),
-    "one image": (fit(IMAGES[0]), r"shape \(num_images, 8, 8, 1\)"),
+    "image size": (fit(IMAGES[:, :4]), r"shape \(batch, 8, 8, 1\)"),
+    "channels": (fit(IMAGES.repeat(3, -1)), r"shape \(batch, 8, 8, 1\)"),
+    "one image": (fit(IMAGES[0]), r"shape \(batch, 8, 8, 1\)"),
     "evaluated nan": (
         lambda t: t.ready.evaluate(NAN, verbose=0),
         r"finite and in \[-1, 1\]",
@@ -274,6 +283,68 @@ CASES = {
     ),
     "targets": (fit(IMAGES, y=IMAGES), "takes no `y`"),
     "split": (fit(IMAGES, validation_split=0.5), "no `validation_split`"),
+    "more steps than batches": (
+        fit(IMAGES, batch_size=8, steps_per_epoch=3),
+        "`steps_per_epoch` must be at most 2, one pass",
+    ),
+    "no steps": (fit(IMAGES, steps_per_epoch=0), "`steps_per_epoch` must be"),
+    "no validation steps": (
+        fit(IMAGES, validation_data=IMAGES, validation_steps=0),
+        "`validation_steps` must be a whole number",
+    ),
+    "steps of nothing": (
+        fit(IMAGES, validation_steps=2),
+        "`validation_steps` needs `validation_data`",
+    ),
+    "validation frequency": (
+        fit(IMAGES, validation_data=IMAGES, validation_freq=0),
+        "`validation_freq` must be",
+    ),
+    "validation targets": (
+        fit(IMAGES, validation_data=(IMAGES, IMAGES)),
+        "takes no `y`",
+    ),
+    "validation of labels": (
+        fit(IMAGES, validation_data=np.arange(4)),
+        "Are these labels",
+    ),
+    "fewer epochs than done": (
+        fit(IMAGES, initial_epoch=3, epochs=2),
+        "at least `initial_epoch`. Received: epochs=2, initial_epoch=3",
+    ),
+    "half an epoch": (fit(IMAGES, epochs=1.5), "`epochs` must be"),
+    "unknown argument": (fit(IMAGES, epoch=3), "Did you mean 'epochs'"),
+    "shuffle": (fit(IMAGES, shuffle="batch"), "`shuffle` must be one of"),
+    "batch size of batches": (
+        fit(data.ImageBatches(IMAGES), batch_size=4),
+        "`batch_size` is for arrays",
+    ),
+    "shuffled batches": (
+        fit(data.ImageBatches(IMAGES), shuffle=False),
+        "`shuffle` is for arrays",
+    ),
+    "shuffled iterator": (
+        fit(one_shot(), steps_per_epoch=1, shuffle=True),
+        "`shuffle` is for arrays",
+    ),
+    "iterator": (fit(one_shot()), "end, if they do: pass `steps_per_epoch`"),
+    "endless": (fit(Endless()), "end, if they do: pass `steps_per_epoch`"),
+    "endless statistics": (
+        lambda t: t.compiled.fit(Endless(), steps_per_epoch=1, verbose=0),
+        r"use it up or never end: call `adapt",
+    ),
+    "evaluated endless": (
+        lambda t: t.ready.evaluate(Endless(), verbose=0),
+        "`evaluate` cannot tell where .* pass `steps`",
+    ),
+    "endless validation": (
+        fit(IMAGES, validation_data=Endless()),
+        "`validation_data` cannot tell where .* pass `validation_steps`",
+    ),
+    "evaluated nothing": (
+        lambda t: t.ready.evaluate(None, verbose=0),
+        "`evaluate` takes an array of images",
+    ),
     "list": (fit([IMAGES]), "takes an array of images"),
     "evaluated targets": (
         lambda t: t.ready.evaluate(IMAGES, y=IMAGES, verbose=0),

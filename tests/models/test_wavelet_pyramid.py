@@ -69,7 +69,7 @@ def test_statistics_do_not_depend_on_the_batch_size(batch_size):
 
 def test_the_update_does_not_cancel():
     # The deviation is 1e-4 of the mean: a sum of squares would lose it.
-    images = (0.9 + 1e-4 * IMAGES).astype("float32")
+    images = (-0.9 + 1e-4 * IMAGES).astype("float32")
     found = statistics(adapted(images, batch_size=5))
     expected = bands(images, 2)["low_2"].std(axis=(0, 1, 2))
     np.testing.assert_allclose(found["low_2_std"], expected, 1e-2)
@@ -204,7 +204,7 @@ def test_without_levels_coarse_is_the_whitened_image():
 
 
 def test_constant_images_stay_finite():
-    images = np.full_like(IMAGES, 0.3)
+    images = np.full_like(IMAGES, -0.3)
     pyramid = adapted(images)
     coarse, details, _ = pyramid.analyze(images)
     for band in (coarse, *details):
@@ -270,7 +270,7 @@ NAN[3, 0, 0, 0] = np.nan
 @pytest.mark.parametrize(
     "data, text",
     [
-        (IMAGES[:, :4], r"shape \(batch, \*\(8, 12, 3\)\). Received: shape=\("),
+        (IMAGES[:, :4], r"shape \(batch, 8, 12, 3\). Received: shape=\("),
         (IMAGES[..., :1], r"Received: shape=\(10, 8, 12, 1\)"),
         (IMAGES[0], r"Received: shape=\(8, 12, 3\)"),
         (NAN, r"finite and in \[-1, 1\].*Received: values from nan"),
