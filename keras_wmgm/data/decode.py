@@ -44,7 +44,10 @@ def decode(content: bytes, mode: str) -> Decoded:
     try:
         opened = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:
-        raise ValueError("it is no image, or a damaged one") from None
+        raise ValueError(
+            "it is no image, a damaged one, or one that needs a plug-in of "
+            "Pillow (HEIC: `pip install pillow-heif`)"
+        ) from None
     with opened:
         stored = str(opened.tile)  # forgotten once the image is loaded
         opened.load()

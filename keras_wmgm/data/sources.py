@@ -46,9 +46,9 @@ def find_images(path: str | os.PathLike) -> dict[str, Source]:
     else:
         raise FileNotFoundError(_missing(text, bool(match)))
     names = sorted(filter(_is_visible, sources), key=lambda n: Path(n).parts)
-    images = {n: sources[n] for n in names if formats.is_image(n, sources[n])}
-    _print_left_out([name for name in names if name not in images])
-    return images
+    reasons = {name: _why_not(name, sources[name]) for name in names}
+    _print_left_out(reasons)
+    return {name: sources[name] for name in names if not reasons[name]}
 
 
 def open_file(path: str | os.PathLike) -> BinaryIO:
@@ -71,6 +71,7 @@ def _check_regular(path):
 
 
 def _in_folder(folder):
+    """Return the sources of all files; `None` for linked folders."""
     sources = {}
 
     def fail(error):
@@ -80,10 +81,12 @@ def _in_folder(folder):
         sources[os.path.relpath(error.filename, folder)] = source
 
     for root, folders, files in os.walk(folder, onerror=fail):
-        # A linked folder is not entered: links may go round in circles.
-        links = [f for f in folders if os.path.islink(os.path.join(root, f))]
-        for path in (os.path.join(root, name) for name in files + links):
-            sources[os.path.relpath(path, folder)] = partial(open_file, path)
+        for path in (os.path.join(root, name) for name in files + folders):
+            name = os.path.relpath(path, folder)
+            if not os.path.isdir(path):
+                sources[name] = partial(open_file, path)
+            elif os.path.islink(path):
+                sources[name] = None
     return sources
 
 
@@ -133,19 +136,22 @@ def _is_visible(name):
     return not any(p.startswith((".", "__MACOSX")) for p in Path(name).parts)
 
 
-def _print_left_out(names):
-    """Print one line for each reason, with a count and some names."""
-    reasons = {}
-    for name in names:
-        reasons.setdefault(_reason(name), []).append(name)
-    for reason, those in reasons.items():
-        print(f"left out, {reason}: {len(those)} ({shown(those)})")
-
-
-def _reason(name):
+def _why_not(name, source):
+    """Return why a file is left out, or `None` for an image."""
     suffix = Path(name).suffix.lower()
+    if source is None:
+        return "linked folders"  # links may go round in circles
+    if formats.is_image(name, source):
+        return None
     if suffix in ARCHIVES:
         return "archives that must be unpacked first"
     if suffix in formats.HEIF:
         return "images that `pip install pillow-heif` makes readable"
     return "files that are no images by their endings or contents"
+
+
+def _print_left_out(reasons):
+    """Print one line for each reason, with a count and some names."""
+    for reason in sorted(filter(None, set(reasons.values()))):
+        names = [name for name in reasons if reasons[name] == reason]
+        print(f"left out, {reason}: {len(names)} ({shown(names)})")
