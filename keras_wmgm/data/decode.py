@@ -76,7 +76,7 @@ def _to_8_bits(image, top=None):
     """Scale integers of 16 bits, or floats in [0, 1]; others are refused."""
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
-    values = np.asarray(image, "float64")
+    values = np.asarray(image)
     top = top or (1 if image.mode == "F" else 65535)
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= top):
@@ -85,8 +85,9 @@ def _to_8_bits(image, top=None):
             f"its {kind} are from {low:g} to {high:g}, and must be from 0 to "
             f"{top}; save it with 8 bits per channel"
         )
-    values[values == image.info.get("transparency")] = top  # white
-    return Image.fromarray(np.rint(values * 255 / top).astype("uint8"))
+    values = np.float32(values) * np.float32(255 / top)
+    values[np.asarray(image) == image.info.get("transparency")] = 255  # white
+    return Image.fromarray(np.rint(values).astype("uint8"))
 
 
 def _on_white(image):

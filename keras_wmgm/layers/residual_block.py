@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_wmgm.layers.convolution import conv2d
 from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
@@ -131,11 +132,10 @@ class ResidualBlock(keras.layers.Layer):
         use_bias=True,
         zero_start=False,
     ):
-        conv = keras.layers.Conv2D(
+        conv = conv2d(
             filters,
             kernel_size,
-            strides,
-            padding="same",
+            strides=strides,
             use_bias=use_bias,
             kernel_initializer="zeros" if zero_start else NumpyGlorotUniform(),
             dtype=self.dtype_policy,
