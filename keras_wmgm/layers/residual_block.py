@@ -116,7 +116,6 @@ class ResidualBlock(keras.layers.Layer):
         self.shortcut = self._conv(
             channels,
             self.filters,
-            self.strides,
             kernel_size=1,
             use_bias=self.preactivation and not self.normalize_shortcut,
         )
@@ -166,6 +165,9 @@ class ResidualBlock(keras.layers.Layer):
     def _shortcut(self, x):
         if self.shortcut is None:
             return x
+        # Strides of the convolution itself would do the same, but PyTorch's
+        # gradient of it writes where it must not (oneDNN issue 6035).
+        x = x[:, :: self.strides, :: self.strides]
         return self.norm_shortcut(self.shortcut(x))
 
     def _modulate(self, h, embedding):
