@@ -57,6 +57,15 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
+def channels_first():
+    """Make channels_first the global data format for one test."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format(before)
+
+
+@pytest.fixture
 def mixed_bfloat16():
     """Make mixed_bfloat16 the global dtype policy for one test."""
     before = keras.config.dtype_policy()

@@ -57,6 +57,7 @@ def run_layer_test(make, *inputs, half_dtype="bfloat16", half_tolerance=0.02):
     assert weights == [(w.name, w.shape) for w in layer.weights]
     assert all(np.isfinite(y).all() for y in flatten(outputs))
     _check_symbolic(make, inputs, outputs)
+    _check_data_format(make, layer, inputs, outputs)
     _check_half(make, layer, inputs, outputs, half_dtype, half_tolerance)
     model = _check_round_trip(layer, inputs, outputs)
     _check_fit(model, flatten(inputs))
@@ -85,6 +86,18 @@ def _check_symbolic(make, inputs, outputs):
         assert isinstance(symbol, keras.KerasTensor)
         assert tuple(symbol.shape) == output.shape
         assert symbol.dtype == "float32"
+
+
+def _check_data_format(make, layer, inputs, outputs):
+    """Channels are last, whatever the global data format is."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        twin = _build(make(dtype="float32"), inputs)
+        twin.set_weights(layer.get_weights())
+        assert_close(twin(*inputs), outputs, 1e-6)
+    finally:
+        keras.config.set_image_data_format(before)
 
 
 def _check_half(make, layer, inputs, outputs, dtype, tolerance):

@@ -1,45 +1,29 @@
 """Photographs in a folder or a zip file, of any size and mode."""
 
-import io
 import os
-import zipfile
-import zlib
-from collections.abc import Callable
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from PIL import ImageOps
 
+from keras_wmgm.data.decode import Decoded
+from keras_wmgm.data.decode import decode
+from keras_wmgm.data.decode import reason
 from keras_wmgm.data.image_batches import ImageBatches
+from keras_wmgm.data.sources import expand_path
+from keras_wmgm.data.sources import find_images
+from keras_wmgm.data.sources import open_file
+from keras_wmgm.data.sources import shown
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 
 CROPS = ("center", "stretch")
 ON_ERROR = ("raise", "skip")
 MODES = {1: "L", 3: "RGB"}
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    RuntimeError,  # an encrypted member of a zip file
-    SyntaxError,  # Pillow's for a broken PNG
-    zipfile.BadZipFile,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-ENDINGS = (
-    ".avif",
-    ".bmp",
-    ".gif",
-    ".jpeg",
-    ".jpg",
-    ".png",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
 
 
 def image_folder(
@@ -91,10 +75,20 @@ def load_images(
 ) -> np.ndarray:
     """Read the images of a folder or a zip file into one array.
 
-    Every file with the ending of an image is read, in folders within folders
-    too, in the order of their names. Images are turned as their EXIF tag
-    says, laid on white where they are transparent, and converted to RGB (or
-    grey) from any mode; then cropped, and reduced with a Lanczos filter.
+    Every file is read that has an ending of an image format which Pillow can
+    open, or has no ending and is an image by its content; in folders within
+    folders too, in the order of their names. What other files there are is
+    printed. Hidden files and linked folders are passed over.
+
+    Images are turned as their EXIF orientation says, laid on white where they
+    are transparent, and converted to RGB (or grey) from any mode; then
+    cropped, and reduced with a Lanczos filter. Of several frames or pages the
+    first is read. Color profiles are not applied. Values become 8 bits:
+
+    - Integers of more than 8 bits are scaled from [0, 65535]. A warning names
+      images that use a sixteenth of this range or less and so come out dark.
+    - Floats are scaled from [0, 1].
+    - An image with other values cannot be read.
 
     Args:
         path: A folder, a zip file, or a folder inside of one:
@@ -117,24 +111,22 @@ def load_images(
     check_choice("on_error", on_error, ON_ERROR)
     mode = MODES[check_choice("channels", channels, MODES)]
     size = _check_size(image_size)
-    files = _files(path)
-    if not files:
-        raise ValueError(
-            "There is no image here; files with these endings are read: "
-            f"{', '.join(ENDINGS)}. Received: {path}"
-        )
+    sources = find_images(path)
+    if not sources:
+        raise ValueError(f"There is no image here. Received: {path}")
 
-    def read(name):
+    def read(source):
         try:
-            return _read(files[name], size, crop, mode)
-        except UNREADABLE as error:
+            return _fit(_read(source, mode), size, crop)
+        except Exception as error:  # a decoder may raise anything
             return error
 
     with ThreadPoolExecutor() as pool:
-        results = dict(zip(files, pool.map(read, files), strict=True))
+        results = pool.map(read, sources.values())
+        results = dict(zip(sources, results, strict=True))
     good = _without_errors(results, on_error, path)
-    images = np.stack(good)
-    return images if images.ndim == 4 else images[..., None]
+    _warn_of_dark([name for name, decoded in good.items() if decoded.dark])
+    return np.stack([_to_array(decoded.image) for decoded in good.values()])
 
 
 def load_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
@@ -152,22 +144,23 @@ def load_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
         ValueError: If it cannot be read.
     """
     mode = MODES[check_choice("channels", channels, MODES)]
-    path = Path(path)
-    if not path.is_file():
+    path = expand_path(path)
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no image. Received: {path}")
     try:
-        image = np.asarray(_open(path.read_bytes(), mode))
-    except UNREADABLE as error:
+        decoded = _read(partial(open_file, path), mode)
+    except Exception as error:  # a decoder may raise anything
         raise ValueError(
-            f"The image cannot be read: {error}. Received: {path}"
+            f"The image cannot be read: {reason(error)}. Received: {path}"
         ) from None
-    return image if image.ndim == 3 else image[..., None]
+    _warn_of_dark([path] if decoded.dark else [])
+    return _to_array(decoded.image)
 
 
 def image_files(folder: str | os.PathLike) -> list[Path]:
     """Return the image files of a folder and those within, by name."""
-    paths = [p for p in Path(folder).rglob("*") if p.is_file()]
-    return sorted(p for p in paths if _is_image(str(p.relative_to(folder))))
+    folder = Path(expand_path(folder))
+    return [folder / name for name in find_images(folder)]
 
 
 def _check_size(image_size):
@@ -177,97 +170,54 @@ def _check_size(image_size):
     return (check_count("image_size", image_size),) * 2
 
 
-def _files(path) -> dict[str, Callable[[], bytes]]:
-    """Return a reader of each image's bytes, by name and in its order."""
-    text = os.fspath(path)
-    archive, colon, inside = text.partition(".zip:")
-    if colon or zipfile.is_zipfile(text):
-        return _zipped(archive + ".zip" if colon else text, inside)
-    folder = Path(text)
-    if folder.is_file():
-        raise ValueError(
-            "Images are read from a folder or a zip file, and this file is "
-            f"no whole zip file. Received: {text}"
-        )
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            "Images are read from a folder or a zip file, and there is none. "
-            f"Received: {text}"
-        )
-    paths = image_files(folder)
-    return {str(p.relative_to(folder)): p.read_bytes for p in paths}
+def _read(source, mode):
+    with source() as file:
+        content = file.read()
+    return decode(content, mode)
 
 
-def _zipped(path, inside):
-    if not zipfile.is_zipfile(path):
-        raise FileNotFoundError(f"There is no zip file. Received: {path}")
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(
-            f"The zip file is damaged ({error}). Received: {path}"
-        ) from None
-    prefix = inside.strip("/") + "/" if inside else ""
-    names = sorted(
-        name
-        for name in archive.namelist()
-        if name.startswith(prefix) and _is_image(name)
-    )
-    return {name: _member(archive, name) for name in names}
-
-
-def _member(archive, name):
-    return lambda: archive.read(name)
-
-
-def _is_image(name):
-    parts = Path(name).parts
-    hidden = any(p.startswith((".", "__MACOSX")) for p in parts)
-    return not hidden and name.lower().endswith(ENDINGS)
-
-
-def _read(read_bytes, size, crop, mode):
-    """Return one image as a uint8 array."""
-    image = _open(read_bytes(), mode)
-    height, width = size
+def _fit(decoded, size, crop):
+    """Bring an image to `(height, width)`."""
+    image, (height, width) = decoded.image, size
     if image.height < height or image.width < width:
         raise ValueError(
             f"it is {image.width}x{image.height} pixels, smaller than "
             f"{width}x{height}"
         )
     if crop == "center":
-        return np.asarray(ImageOps.fit(image, (width, height), Image.LANCZOS))
-    return np.asarray(image.resize((width, height), Image.LANCZOS))
+        image = ImageOps.fit(image, (width, height), Image.LANCZOS)
+    else:
+        image = image.resize((width, height), Image.LANCZOS)
+    return Decoded(image, decoded.dark)
 
 
-def _open(content, mode):
-    with Image.open(io.BytesIO(content)) as opened:
-        return _to_mode(ImageOps.exif_transpose(opened), mode)
-
-
-def _to_mode(image, mode):
-    """Convert from any mode; 16 bits to 8, and transparency to white."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image, "float64") / 257
-        image = Image.fromarray(np.clip(values, 0, 255).astype("uint8"))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert(mode)
+def _to_array(image):
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def _without_errors(results, on_error, path):
+    """Return the results that are no errors; print or raise the others."""
     errors = {n: r for n, r in results.items() if isinstance(r, Exception)}
-    good = [r for r in results.values() if not isinstance(r, Exception)]
-    lines = [f"{name}: {error}" for name, error in errors.items()]
+    good = {n: r for n, r in results.items() if n not in errors}
+    lines = [f"{shown([n])}: {reason(error)}" for n, error in errors.items()]
     if lines and (on_error == "raise" or not good):
-        shown = "; ".join(lines[:5]) + ("; ..." if len(lines) > 5 else "")
+        examples = "; ".join(lines[:5]) + ("; ..." if len(lines) > 5 else "")
         raise ValueError(
-            f"{len(lines)} of {len(results)} images cannot be used ({shown}); "
-            f"mend them, or leave them out with on_error='skip'. "
-            f"Received: {path}"
+            f"{len(lines)} of {len(results)} images cannot be used "
+            f"({examples}); mend them, or leave them out with "
+            f"on_error='skip'. Received: {path}"
         )
     for line in lines:
         print(f"left out: {line}")
     return good
+
+
+def _warn_of_dark(names):
+    if names:
+        warnings.warn(
+            "Images of more than 8 bits that use a sixteenth of their range "
+            "or less come out dark. Is theirs a smaller range (12 bits)? Then "
+            f"scale it up. Received: {len(names)} ({shown(names)})",
+            stacklevel=3,
+        )

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_wmgm.layers.initializers import NumpyGlorotUniform
+from keras_wmgm.layers.convolution import conv2d
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
 from keras_wmgm.types import Tensor
@@ -64,12 +64,7 @@ class AttentionGate(keras.layers.Layer):
         self.conv_psi, self.norm_psi = self._conv(self.filters, 1)
 
     def _conv(self, channels, filters):
-        conv = keras.layers.Conv2D(
-            filters,
-            1,
-            kernel_initializer=NumpyGlorotUniform(),
-            dtype=self.dtype_policy,
-        )
+        conv = conv2d(filters, 1, dtype=self.dtype_policy)
         conv.build((None, None, None, channels))
         norm = build_normalization(
             self.normalization, filters, dtype=self.dtype_policy

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_wmgm.layers.convolution import conv2d
 from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
@@ -115,7 +116,6 @@ class ResidualBlock(keras.layers.Layer):
         self.shortcut = self._conv(
             channels,
             self.filters,
-            self.strides,
             kernel_size=1,
             use_bias=self.preactivation and not self.normalize_shortcut,
         )
@@ -131,11 +131,10 @@ class ResidualBlock(keras.layers.Layer):
         use_bias=True,
         zero_start=False,
     ):
-        conv = keras.layers.Conv2D(
+        conv = conv2d(
             filters,
             kernel_size,
-            strides,
-            padding="same",
+            strides=strides,
             use_bias=use_bias,
             kernel_initializer="zeros" if zero_start else NumpyGlorotUniform(),
             dtype=self.dtype_policy,
@@ -166,6 +165,9 @@ class ResidualBlock(keras.layers.Layer):
     def _shortcut(self, x):
         if self.shortcut is None:
             return x
+        # Strides of the convolution itself would do the same, but PyTorch's
+        # gradient of it writes where it must not (oneDNN issue 6035).
+        x = x[:, :: self.strides, :: self.strides]
         return self.norm_shortcut(self.shortcut(x))
 
     def _modulate(self, h, embedding):

@@ -41,7 +41,9 @@ def ssim(x: Tensor, y: Tensor, data_range: float = 2.0) -> Tensor:
     channels = x.shape[-1]
 
     def mean(image):
-        return ops.depthwise_conv(image, kernel, padding="valid")
+        return ops.depthwise_conv(
+            image, kernel, padding="valid", data_format="channels_last"
+        )
 
     # One convolution of five images side by side, not five of one.
     stacked = ops.concatenate([x, y, x * x, y * y, x * y], axis=-1)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_wmgm.layers.convolution import conv2d
 from keras_wmgm.layers.initializers import NumpyGlorotUniform
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
@@ -100,8 +101,7 @@ def _graph(channels, num_scales, filters, units, normalization, dropout, dtype):
 
     inputs = {"x": image_input("x", channels)}
     embedding = scale_input(inputs, num_scales, 4 * filters[0], dtype=dtype)
-    stem = keras.layers.Conv2D(filters[0], 3, padding="same", **start())
-    h = stem(inputs["x"])
+    h = conv2d(filters[0], 3, dtype=dtype)(inputs["x"])
     h = build_normalization(normalization, filters[0], dtype=dtype)(h)
     h = keras.ops.leaky_relu(h)
     for block_filters in filters[1:]:
@@ -116,7 +116,9 @@ def _graph(channels, num_scales, filters, units, normalization, dropout, dtype):
             dtype=dtype,
         )
         h = block(h) if embedding is None else block(h, embedding)
-    h = keras.layers.GlobalAveragePooling2D(dtype=dtype)(h)
-    h = keras.layers.Dense(units, activation="leaky_relu", **start())(h)
+    mean = keras.layers.GlobalAveragePooling2D(
+        data_format="channels_last", dtype=dtype
+    )
+    h = keras.layers.Dense(units, activation="leaky_relu", **start())(mean(h))
     h = keras.layers.Dropout(dropout, seed=new_seed(), dtype=dtype)(h)
     return inputs, keras.layers.Dense(1, **start())(h)

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_wmgm.layers.attention_gate import AttentionGate
 from keras_wmgm.layers.bilinear_upsampling2d import BilinearUpSampling2D
-from keras_wmgm.layers.initializers import NumpyGlorotUniform
+from keras_wmgm.layers.convolution import conv2d
 from keras_wmgm.layers.normalization import check_normalization
 from keras_wmgm.layers.residual_block import ResidualBlock
 from keras_wmgm.networks.network import Network
@@ -132,7 +132,10 @@ def _graph(
     for level, units in enumerate(filters):
         if level:
             skips.append(h)
-            h = keras.layers.MaxPooling2D(dtype=dtype)(h)
+            reduce = keras.layers.MaxPooling2D(
+                data_format="channels_last", dtype=dtype
+            )
+            h = reduce(h)
         h = block(h, units)
     for units, skip in zip(filters[-2::-1], skips[::-1], strict=True):
         h = BilinearUpSampling2D(dtype=dtype)(h)
@@ -140,7 +143,4 @@ def _graph(
         gate = AttentionGate(max(units // 2, 1), normalization, dtype=dtype)
         h = ops.concatenate([gate(skip, h), h], axis=-1)
     h = block(h, head_filters)
-    head = keras.layers.Conv2D(
-        3 * channels, 1, kernel_initializer=NumpyGlorotUniform(), dtype=dtype
-    )
-    return inputs, head(h)
+    return inputs, conv2d(3 * channels, 1, dtype=dtype)(h)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_wmgm.layers.attention_gate import AttentionGate
-from keras_wmgm.layers.initializers import NumpyGlorotUniform
+from keras_wmgm.layers.convolution import conv2d
 from keras_wmgm.layers.normalization import build_normalization
 from keras_wmgm.layers.normalization import check_normalization
 from keras_wmgm.layers.residual_block import ResidualBlock
@@ -205,8 +205,10 @@ class _Graph:
                 attention = level in self.attention_levels
                 h = self._block(h, self.filters[level], attention)
             if level:
-                h = keras.layers.UpSampling2D(dtype=self.dtype)(h)
-                h = self._conv(h.shape[-1])(h)
+                enlarge = keras.layers.UpSampling2D(
+                    data_format="channels_last", dtype=self.dtype
+                )
+                h = self._conv(h.shape[-1])(enlarge(h))
         return h
 
     def _head(self, h, channels):
@@ -236,8 +238,5 @@ class _Graph:
             skip, h
         )
 
-    def _conv(self, filters, strides=1, **kwargs):
-        kwargs.setdefault("kernel_initializer", NumpyGlorotUniform())
-        return keras.layers.Conv2D(
-            filters, 3, strides, "same", dtype=self.dtype, **kwargs
-        )
+    def _conv(self, filters, **kwargs):
+        return conv2d(filters, 3, dtype=self.dtype, **kwargs)

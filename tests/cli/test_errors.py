@@ -231,7 +231,7 @@ def test_where_an_error_arose_is_shown_if_asked(bad, monkeypatch):
     last = result.exc_info[2]
     while last.tb_next:
         last = last.tb_next
-    assert Path(last.tb_frame.f_code.co_filename).name == "image_folder.py"
+    assert Path(last.tb_frame.f_code.co_filename).name == "sources.py"
 
 
 def test_a_fault_of_ours_is_named_and_says_how_to_see_more(bad, monkeypatch):

@@ -44,7 +44,9 @@ def test_new_preactivation_block_is_the_identity():
 def test_new_preactivation_block_is_its_shortcut():
     block = ResidualBlock(6, strides=2)
     y = block(X)
-    np.testing.assert_array_equal(to_numpy(y), to_numpy(block.shortcut(X)))
+    np.testing.assert_array_equal(
+        to_numpy(y), to_numpy(block.shortcut(X[:, ::2, ::2]))
+    )
 
 
 def test_postactivation_block_activates_the_sum():

@@ -37,6 +37,14 @@ def test_it_draws_the_grid_of_its_card(shipped):
     assert np.abs(difference).max() <= 2
 
 
+def test_it_draws_the_same_in_any_data_format(shipped, channels_first):
+    draw = {"num_steps": 1, "seed": 1, "verbose": 0}
+    twin = keras_wmgm.from_preset(keras_wmgm.DEFAULT_PRESET)
+    np.testing.assert_array_equal(
+        twin.generate(1, **draw), shipped.generate(1, **draw)
+    )
+
+
 def test_it_is_small():
     folder = keras_wmgm.presets.REGISTRY[keras_wmgm.DEFAULT_PRESET].folder
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 10 * 2**20

@@ -1,0 +1,157 @@
+"""Where images are: the files of a folder, or the members of a zip file."""
+
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from keras_wmgm.data import formats
+
+Source = Callable[[], BinaryIO]
+"""Opens one file to read its bytes."""
+
+INSIDE = re.compile(r"(.+?\.zip):(.*)", re.IGNORECASE | re.DOTALL)
+ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip")
+NUM_SHOWN = 5
+
+
+def expand_path(path: str | os.PathLike) -> str:
+    """Return a path as text, with `~` for the home directory expanded."""
+    return os.path.expanduser(os.fsdecode(path))
+
+
+def find_images(path: str | os.PathLike) -> dict[str, Source]:
+    """Return the images of a folder or a zip file, by name and in its order.
+
+    Prints how many other files are left out, and why.
+
+    Args:
+        path: As of `load_images`.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If it is neither a folder nor a zip file.
+    """
+    text = expand_path(path)
+    match = INSIDE.fullmatch(text)
+    place, inside = match.groups() if match else (text, "")
+    if os.path.isdir(place) and not match:
+        sources = _in_folder(place)
+    elif os.path.exists(place):
+        sources = _in_zip(place, inside)
+    else:
+        raise FileNotFoundError(_missing(text, bool(match)))
+    names = sorted(filter(_is_visible, sources), key=lambda n: Path(n).parts)
+    reasons = {name: _why_not(name, sources[name]) for name in names}
+    _print_left_out(reasons)
+    return {name: sources[name] for name in names if not reasons[name]}
+
+
+def open_file(path: str | os.PathLike) -> BinaryIO:
+    """Open a regular file to read its bytes."""
+    _check_regular(path)
+    return open(path, "rb")
+
+
+def shown(names: list[str]) -> str:
+    """Return the first names as text that can be printed."""
+    text = ", ".join(names[:NUM_SHOWN])
+    text += ", ..." if len(names) > NUM_SHOWN else ""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _check_regular(path):
+    # Opening a pipe would wait for its writer.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("it is no regular file")
+
+
+def _in_folder(folder):
+    """Return the sources of all files; `None` for linked folders."""
+    sources = {}
+
+    def fail(error):
+        def source():
+            raise error
+
+        sources[os.path.relpath(error.filename, folder)] = source
+
+    for root, folders, files in os.walk(folder, onerror=fail):
+        for path in (os.path.join(root, name) for name in files + folders):
+            name = os.path.relpath(path, folder)
+            if not os.path.isdir(path):
+                sources[name] = partial(open_file, path)
+            elif os.path.islink(path):
+                sources[name] = None
+    return sources
+
+
+def _in_zip(path, inside):
+    archive = _open_zip(path)
+    prefix = inside.strip("/") + "/" if inside else ""
+    return {
+        info.filename: partial(archive.open, info.filename)
+        for info in archive.infolist()
+        if info.filename.startswith(prefix) and not info.is_dir()
+    }
+
+
+def _open_zip(path):
+    try:
+        _check_regular(path)
+        return zipfile.ZipFile(path)
+    except OSError as error:
+        reason = f"this one cannot be read: {error}"
+    except Exception:  # `zipfile` raises many kinds for damaged files
+        reason = _what_instead(path)
+    raise ValueError(
+        f"Images are read from a folder or a zip file, and {reason}. "
+        f"Received: {path}"
+    )
+
+
+def _what_instead(path):
+    if path.lower().endswith(ARCHIVES) and not path.lower().endswith(".zip"):
+        return "this archive is of another kind: unpack it first"
+    if formats.is_image(path, partial(open_file, path)):
+        return "this is one image: give its folder, or use `load_image`"
+    return "this file is no whole zip file"
+
+
+def _missing(text, is_zip):
+    if is_zip:
+        return f"There is no zip file. Received: {text}"
+    hint = " A pattern is not expanded: give the folder."
+    return (
+        "Images are read from a folder or a zip file, and there is none."
+        f"{hint if re.search('[*?[]', text) else ''} Received: {text}"
+    )
+
+
+def _is_visible(name):
+    return not any(p.startswith((".", "__MACOSX")) for p in Path(name).parts)
+
+
+def _why_not(name, source):
+    """Return why a file is left out, or `None` for an image."""
+    suffix = Path(name).suffix.lower()
+    if source is None:
+        return "linked folders"  # links may go round in circles
+    if formats.is_image(name, source):
+        return None
+    if suffix in ARCHIVES:
+        return "archives that must be unpacked first"
+    if suffix in formats.HEIF:
+        return "images that `pip install pillow-heif` makes readable"
+    return "files that are no images by their endings or contents"
+
+
+def _print_left_out(reasons):
+    """Print one line for each reason, with a count and some names."""
+    for reason in sorted(filter(None, set(reasons.values()))):
+        names = [name for name in reasons if reasons[name] == reason]
+        print(f"left out, {reason}: {len(names)} ({shown(names)})")
