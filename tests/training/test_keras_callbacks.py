@@ -90,11 +90,12 @@ def test_validation_is_of_the_weights_that_draw():
     history = made.fit(
         initial_epoch=1, epochs=2, validation_data=tiny.IMAGES[:8], **FIT
     ).history
-    found = made.evaluate(tiny.IMAGES[:8], verbose=0, return_dict=True)
+    arguments = {"batch_size": 4, "verbose": 0, "return_dict": True}
+    found = made.evaluate(tiny.IMAGES[:8], **arguments)
     for name, value in found.items():
         assert history[f"val_{name}"] == [pytest.approx(value, rel=1e-4)]
     made.use_average(False)
-    raw = made.evaluate(tiny.IMAGES[:8], verbose=0, return_dict=True)
+    raw = made.evaluate(tiny.IMAGES[:8], **arguments)
     assert raw["coarse_loss"] != pytest.approx(found["coarse_loss"], rel=1e-6)
 
 
