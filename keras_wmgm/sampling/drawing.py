@@ -41,17 +41,27 @@ def draw_images(
         ValueError: If the weights are not finite.
     """
     check_finite(sampler.variables, "generate")
-    images = None
+    images, lost = None, []
     with Kept(sampler):
         for first in _firsts(num_images, batch_size, verbose):
             batch = sampler.predict_on_batch(
                 inputs(range(first, first + batch_size))
             )[: num_images - first]
-            _tell_of_lost(batch, first)
+            finite = np.isfinite(batch).all(axis=(1, 2, 3))
+            if not finite.all():
+                lost += [first + i for i in np.flatnonzero(~finite)]
+                batch = np.nan_to_num(batch, nan=-1.0)
             batch = as_dtype(batch, dtype)
             if images is None:
                 images = np.empty((num_images, *batch.shape[1:]), batch.dtype)
             images[first : first + len(batch)] = batch
+    if lost:
+        warnings.warn(
+            "Some images are not finite, and come out black: draw them with "
+            "more steps or another sampler. "
+            f"Received: images {', '.join(map(str, lost))}",
+            stacklevel=3,
+        )
     return images
 
 
@@ -63,15 +73,3 @@ def _firsts(num_images, batch_size, verbose) -> Iterator[int]:
     for done, first in enumerate(firsts, start=1):
         yield first
         bar.update(done)
-
-
-def _tell_of_lost(images, first):
-    """Warn of images that came out as no numbers."""
-    finite = np.isfinite(images).all(axis=(1, 2, 3))
-    if not finite.all():
-        lost = ", ".join(str(first + i) for i in np.flatnonzero(~finite))
-        warnings.warn(
-            "Some images are not finite, and come out black: draw them with "
-            f"more steps or another sampler. Received: images {lost}",
-            stacklevel=4,
-        )
