@@ -21,6 +21,7 @@ TURNS = {
 }
 """How to turn an image upright, by its EXIF orientation."""
 DARK = 16
+"""The largest value, of 255, of an image that is called dark."""
 
 
 class Decoded(NamedTuple):

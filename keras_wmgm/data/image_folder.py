@@ -75,23 +75,24 @@ def load_images(
 ) -> np.ndarray:
     """Read the images of a folder or a zip file into one array.
 
-    Every file is read that has an ending of an image format which Pillow can
-    open, or has no ending and is an image by its content; in folders within
-    folders too, in the order of their names. What other files there are is
-    printed. Hidden files and linked folders are passed over.
+    Reads every file whose ending Pillow knows as that of an image, and files
+    without an ending that are images by their content, in subfolders too, in
+    the order of their names. Other files and linked folders are left out, and
+    their count is printed. Hidden files are ignored.
 
     Images are turned as their EXIF orientation says, laid on white where they
     are transparent, and converted to RGB (or grey) from any mode; then
     cropped, and reduced with a Lanczos filter. Of several frames or pages the
     first is read. Color profiles are not applied. Values become 8 bits:
 
-    - Integers of more than 8 bits are scaled from [0, 65535]. A warning names
-      images that use a sixteenth of this range or less and so come out dark.
+    - Integers of more than 8 bits are scaled from [0, 65535], or from
+      [0, 4095] if the file says that it holds 12 bits. A warning names images
+      that use a sixteenth of the range or less and so come out dark.
     - Floats are scaled from [0, 1].
     - An image with other values cannot be read.
 
     Args:
-        path: A folder, a zip file, or a folder inside of one:
+        path: A folder, a zip file, or a folder inside a zip file:
             `photos.zip:train`.
         image_size: Height and width, or one number for both.
         crop: `"center"` cuts the middle out, in the shape of `image_size`;
