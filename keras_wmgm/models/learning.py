@@ -19,6 +19,7 @@ from keras_wmgm.models.training_data import check_reiterable
 from keras_wmgm.models.training_data import check_validation
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_optional_count
+from keras_wmgm.utils.finite import check_finite
 from keras_wmgm.utils.images import is_array
 from keras_wmgm.utils.untracked import Untracked
 
@@ -226,6 +227,25 @@ class Learning(Compiling, Losses):
                 f"Received: factors={factors!r}"
             )
         return tuple(role for role in self.networks if role in chosen)
+
+    def save(self, filepath: Any, *args, **kwargs) -> None:
+        """Save as Keras does, but no model whose training has failed.
+
+        Raises:
+            ValueError: If weights, averages or the state of an optimizer are
+                not finite. What was saved before is kept.
+        """
+        self._check_finite("save")
+        super().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: Any, *args, **kwargs) -> None:
+        """Save weights as Keras does; refuses what `save` refuses."""
+        self._check_finite("save_weights")
+        super().save_weights(filepath, *args, **kwargs)
+
+    def _check_finite(self, what):
+        optimizer = self.optimizer.variables if self.compiled else []
+        check_finite([*self.weights, *optimizer], what)
 
     def save_own_variables(self, store) -> None:
         """Save what training needs beyond weights and moments.
