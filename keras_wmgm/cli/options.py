@@ -90,8 +90,8 @@ def check_folder(path: str | Path, longest: str) -> Path:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(
-            "The output is to be a folder, and there is a file of that name "
-            f"(File exists). Received: {path}"
+            "The output is to be a folder, and there is a file of that name; "
+            f"choose another. Received: {path}"
         )
     check_writable(folder / longest)
     return folder
