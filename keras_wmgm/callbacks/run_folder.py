@@ -2,12 +2,15 @@
 
 import os
 import zipfile
-from pathlib import Path
 
 import keras
 
 from keras_wmgm.callbacks.interval import Interval
-from keras_wmgm.utils.files import written_whole
+from keras_wmgm.utils.lock import FolderLock
+from keras_wmgm.utils.writing import as_path
+from keras_wmgm.utils.writing import keras_archive
+from keras_wmgm.utils.writing import remove_leftovers
+from keras_wmgm.utils.writing import written_whole
 
 RUN_FILE = "run.keras"
 
@@ -18,7 +21,12 @@ class RunFolder(keras.callbacks.Callback):
     `run.keras` holds raw and averaged weights, critics, optimizers, random
     states and the number of epochs done, in Keras's own format. It is written
     under another name and renamed, so a run killed at any moment leaves the
-    last whole one. `load_run` gives the model back.
+    last whole one, and so does a full disk. A model whose training has failed
+    is not saved. `load_run` gives the model back.
+
+    One process works in a run folder at a time. It takes the folder when
+    training starts, or at the first save, and holds it until training ends;
+    after an error, until the callback or the process is gone.
 
     With an array or an `ImageBatches` the order of the images is a function
     of seed and epoch, and the resumed run does what the unbroken one would
@@ -32,7 +40,10 @@ class RunFolder(keras.callbacks.Callback):
 
     Raises:
         ValueError: If `every` is not a positive whole number, or `minutes`
-            is negative.
+            is negative; while training, if weights, averages or the state of
+            an optimizer are not finite.
+        OSError: While training, if another process holds the folder, or the
+            disk is full.
 
     Example:
 
@@ -58,11 +69,16 @@ class RunFolder(keras.callbacks.Callback):
         at_end: bool = True,
     ):
         super().__init__()
-        self.folder = Path(folder)
+        self.folder = as_path(folder)
         self.interval = Interval(every, minutes)
         self.at_end = at_end
         self.saved = True
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FolderLock(self.folder)
+
+    def on_train_begin(self, logs=None):
+        self.lock.acquire()
+        remove_leftovers(self.folder, RUN_FILE)
 
     def on_epoch_end(self, epoch, logs=None):
         self.saved = False
@@ -72,11 +88,14 @@ class RunFolder(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.at_end and not self.saved:
             self.save()
+        self.lock.release()
 
     def save(self) -> None:
         """Save the run as it is now."""
+        self.lock.acquire()
+        content = keras_archive(self.model)
         with written_whole(self.folder / RUN_FILE) as temporary:
-            self.model.save(temporary)
+            temporary.write_bytes(content)
         self.saved = True
 
 
@@ -93,7 +112,7 @@ def load_run(folder: str | os.PathLike) -> keras.Model:
         FileNotFoundError: If there is no run in the folder.
         ValueError: If its file cannot be read.
     """
-    path = Path(folder) / RUN_FILE
+    path = as_path(folder) / RUN_FILE
     if not path.is_file():
         raise FileNotFoundError(
             f"A run folder has a {RUN_FILE}, and there is none. "

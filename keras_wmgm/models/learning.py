@@ -22,6 +22,7 @@ from keras_wmgm.training.precision import refuse_float16
 from keras_wmgm.training.role_optimizer import RoleOptimizer
 from keras_wmgm.training.role_optimizer import optimizers_by_role
 from keras_wmgm.types import Tensor
+from keras_wmgm.utils.finite import check_finite
 from keras_wmgm.utils.interrupts import Interrupts
 from keras_wmgm.utils.interrupts import Kept
 from keras_wmgm.utils.seeds import as_keras_seed
@@ -355,6 +356,25 @@ class Learning:
             ValueError: For names of no factor and no role.
         """
         return tuple(role.name for role in self.parts.select(factors))
+
+    def save(self, filepath: Any, *args, **kwargs) -> None:
+        """Save as Keras does, but no model whose training has failed.
+
+        Raises:
+            ValueError: If weights, averages or the state of an optimizer are
+                not finite. What was saved before is kept.
+        """
+        self._check_finite("save")
+        super().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: Any, *args, **kwargs) -> None:
+        """Save weights as Keras does; refuses what `save` refuses."""
+        self._check_finite("save_weights")
+        super().save_weights(filepath, *args, **kwargs)
+
+    def _check_finite(self, what):
+        optimizer = self.optimizer.variables if self.compiled else []
+        check_finite([*self.weights, *optimizer], what)
 
     def save_own_variables(self, store) -> None:
         """Save what training needs beyond weights and moments.

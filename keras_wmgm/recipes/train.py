@@ -14,7 +14,7 @@ from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.recipes.build import rates_by_time
 from keras_wmgm.recipes.recipe import Recipe
 from keras_wmgm.recipes.transfer import start_from
-from keras_wmgm.utils.files import write_json
+from keras_wmgm.utils.writing import write_json
 
 FACTS = "run.json"
 FOREVER = 10**9

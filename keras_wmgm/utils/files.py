@@ -1,15 +1,38 @@
-"""Images and JSON in files, written so that no half of one is ever left."""
+"""Images in files: in which formats, alone and as a grid."""
 
-import json
+import io
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from keras_wmgm.utils.writing import written_whole
+
+
+def check_image(path: str | os.PathLike, shape: tuple[int, ...]) -> None:
+    """Refuse a name in whose format an image could not be saved.
+
+    Args:
+        path: Where to; the ending chooses the format.
+        shape: `(height, width, channels)` of the image.
+
+    Raises:
+        ValueError: If the format takes no such channels, or no such size.
+    """
+    check_image_name(path)
+    kind = Image.registered_extensions()[Path(path).suffix.lower()]
+    try:
+        image = to_pillow(np.zeros(shape, "uint8"))
+        image.save(io.BytesIO(), format=kind)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        height, width, channels = shape
+        raise ValueError(
+            f"An image of {width}x{height} pixels and {channels} channels "
+            f"cannot be saved as {kind} ({error}); choose another ending, "
+            f"such as .png. Received: {path}"
+        ) from error
 
 
 def check_image_name(path: str | os.PathLike) -> None:
@@ -20,28 +43,6 @@ def check_image_name(path: str | os.PathLike) -> None:
             "The ending of an image's name chooses its format: .png, .jpg, "
             f".webp, ... Received: {path}"
         )
-
-
-@contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Give another name to write to, and rename what is there in the end.
-
-    Args:
-        path: The file, which is replaced; or left, where the writing fails.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".new.{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write JSON under another name, and rename it."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def save_image(image: np.ndarray, path: str | os.PathLike) -> None:

@@ -1,18 +1,24 @@
+import errno
+import io
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.saving import saving_lib
 
 from keras_wmgm.callbacks import RunFolder
 from keras_wmgm.callbacks import load_run
 from keras_wmgm.factors import AdversarialFactor
 from keras_wmgm.networks import DetailCritic
+from keras_wmgm.utils.lock import FolderLock
 from tests.callbacks import interrupted
+from tests.callbacks.held import held
 from tests.models import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -90,27 +96,170 @@ def test_a_critics_dropout_goes_on_too(tmp_path):
     tiny.assert_equal(tiny.weights(twin), tiny.weights(model), TOLERANCE)
 
 
-def test_a_run_killed_while_it_is_saved_leaves_the_last_whole_one(
-    tmp_path, monkeypatch
-):
-    model = interrupted.make()
+@pytest.fixture
+def saved(tmp_path):
+    """A callback that has saved a run of one epoch, and the file."""
     folder = RunFolder(tmp_path)
-    folder.set_model(model)
-    model.epochs_trained = 1
+    folder.set_model(interrupted.make())
+    folder.model.epochs_trained = 1
     folder.on_epoch_end(0)
-    (file,) = tmp_path.iterdir()
-    whole = file.read_bytes()
+    folder.model.epochs_trained = 2
+    yield folder, tmp_path / "run.keras"
+    folder.lock.release()
 
-    def save(path):
-        Path(path).write_bytes(whole[:1000])
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_run_killed_while_it_is_saved_leaves_the_last_whole_one(
+    saved, monkeypatch, function
+):
+    def kill(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model, "save", save)
-    model.epochs_trained = 2
-    with pytest.raises(KeyboardInterrupt):
+    folder, file = saved
+    whole = file.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, kill)
+        with pytest.raises(KeyboardInterrupt):
+            folder.on_epoch_end(1)
+    assert file.read_bytes() == whole
+    assert set(os.listdir(file.parent)) == {"run.keras", "run.lock"}
+    assert load_run(file.parent).epochs_trained == 1
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_full_disk_keeps_the_last_run_and_says_so(
+    saved, monkeypatch, function
+):
+    def fail(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder, file = saved
+    whole = file.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, fail)
+        with pytest.raises(OSError, match="run.keras cannot.*is kept") as error:
+            folder.on_epoch_end(1)
+    assert error.value.errno == errno.ENOSPC
+    assert str(error.value).endswith(f"Received: {file}")
+    assert file.read_bytes() == whole
+    assert set(os.listdir(file.parent)) == {"run.keras", "run.lock"}
+
+
+def test_no_file_of_hdf5s_own_is_on_the_disk(saved, monkeypatch):
+    """HDF5 can crash where a disk is full, however little memory there is."""
+    folder, file = saved
+    opened = []
+    make = h5py.File.__init__
+
+    def record(self, name, *args, **kwargs):
+        opened.append(name)
+        make(self, name, *args, **kwargs)
+
+    monkeypatch.setattr(saving_lib, "is_memory_sufficient", lambda model: False)
+    monkeypatch.setattr(h5py.File, "__init__", record)
+    folder.save()
+    assert opened and all(isinstance(name, io.BytesIO) for name in opened)
+    assert load_run(file.parent).epochs_trained == 2
+
+
+def spoil_weights(model):
+    variable = model.networks["coarse"].weights[0]
+    variable.assign(variable * np.nan)
+
+
+def spoil_moments(model):
+    variable = model.optimizer.by_role["coarse"].variables[-1]
+    variable.assign(variable + np.inf)
+
+
+@pytest.mark.parametrize("spoil", [spoil_weights, spoil_moments])
+def test_a_run_that_has_failed_does_not_replace_a_good_one(saved, spoil):
+    folder, file = saved
+    whole = file.read_bytes()
+    spoil(folder.model)
+    with pytest.raises(ValueError, match="is kept.*Received: 1 arrays.*'.*'"):
         folder.on_epoch_end(1)
     assert file.read_bytes() == whole
-    assert load_run(tmp_path).epochs_trained == 1
+
+
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_no_checkpoint_holds_weights_that_are_not_finite(
+    tmp_path, weights_only
+):
+    ending = ".weights.h5" if weights_only else ".keras"
+    path = tmp_path / f"model{ending}"
+    path.write_bytes(b"dear")
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        path, save_weights_only=weights_only
+    )
+    model = tiny.compiled(tiny.model(0), keras.optimizers.SGD(1e30))
+    with pytest.raises(ValueError, match="needs weights that are finite"):
+        model.fit(tiny.PIXELS, batch_size=4, verbose=0, callbacks=[checkpoint])
+    assert path.read_bytes() == b"dear"
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_dead(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.set_model(interrupted.make())
+    with held(tmp_path) as other:
+        for begin in (folder.save, folder.on_train_begin):
+            with pytest.raises(BlockingIOError, match="Another.*Received: "):
+                begin()
+        assert os.listdir(tmp_path) == ["run.lock"]
+        other.kill()
+        other.wait()
+        folder.on_train_begin()
+    folder.save()
+    folder.on_train_end()
+    assert os.listdir(tmp_path) == ["run.keras"]
+
+
+def test_a_folder_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = RunFolder("~/run")
+    folder.set_model(interrupted.make())
+    folder.save()
+    assert folder.folder == tmp_path / "run"
+    assert not load_run("~/run").epochs_trained
+
+
+def test_one_process_may_take_a_folder_twice(tmp_path):
+    first, second = FolderLock(tmp_path), FolderLock(tmp_path)
+    first.acquire()
+    second.acquire()
+    second.release()
+    assert os.listdir(tmp_path) == ["run.lock"]
+    first.release()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_locked_is_used_all_the_same(
+    tmp_path, monkeypatch
+):
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    folder = RunFolder(tmp_path)
+    folder.set_model(interrupted.make())
+    folder.save()
+    folder.on_train_end()
+    assert (tmp_path / "run.keras").is_file()
+
+
+def test_what_killed_processes_left_is_removed_in_the_end(tmp_path):
+    old, new, mine = (
+        tmp_path / name
+        for name in (".new.0123abcd.a", ".new.0123abce.a", ".new.a")
+    )
+    for path in (old, new, mine):
+        path.write_bytes(b"half")
+    for path in (old, mine):
+        os.utime(path, (0, 0))
+    (tmp_path / ".new.run.keras").write_bytes(b"of an earlier version")
+    RunFolder(tmp_path).on_train_begin()
+    assert not (tmp_path / ".new.run.keras").exists()
+    assert not old.exists() and new.exists() and mine.exists()
 
 
 def test_a_run_is_saved_every_few_epochs_and_at_the_end(tmp_path, monkeypatch):

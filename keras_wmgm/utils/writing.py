@@ -1,0 +1,145 @@
+"""Files of which no half is ever left, and the check that they can be made."""
+
+import io
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import keras
+
+LEFTOVER = re.compile(r"\.new\.[0-9a-f]{8}\..+")
+DAY = 24 * 60 * 60
+
+
+class NotWrittenError(OSError):
+    """Raised for a file that cannot be written: a full disk, no right to."""
+
+
+def as_path(path: str | os.PathLike) -> Path:
+    """Return a path of which `~` is the user's home."""
+    return Path(path).expanduser()
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield another name to write to, and rename that file in the end.
+
+    The other name is different every time, so processes that write one file
+    at once do not meet. The content is on the disk before the file is renamed:
+    a power cut leaves the old file or the new one.
+
+    Args:
+        path: The file, which is replaced; or left, where the writing fails.
+
+    Raises:
+        NotWrittenError: If the disk is full or may not be written to.
+    """
+    path = Path(path)
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    except NotWrittenError:
+        raise
+    except OSError as error:
+        if error.errno is None:  # not the disk's: an encoder's, for one
+            raise
+        raise NotWrittenError(
+            error.errno,
+            f"{path.name} cannot be written: {error.strerror}. What was "
+            "there before is kept. Make room, or choose a folder that can "
+            f"be written to, and try again. Received: {path}",
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _temporary(path):
+    return path.with_name(f".new.{secrets.token_hex(4)}.{path.name}")
+
+
+def _sync(path):
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Remove what killed processes left in a folder more than a day ago.
+
+    Args:
+        folder: The folder.
+        *names: Files that earlier versions wrote under one other name each;
+            these are removed at once.
+    """
+    with suppress(OSError):
+        for name in names:
+            (folder / f".new.{name}").unlink(missing_ok=True)
+        for path in folder.iterdir():
+            if LEFTOVER.fullmatch(path.name):
+                if time.time() - path.stat().st_mtime > DAY:
+                    path.unlink()
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Refuse a file that could not be written whole, without making any.
+
+    Args:
+        path: The file. Folders above it may be missing.
+
+    Raises:
+        OSError: If a name is too long, or something there is in the way.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise FileExistsError(
+            "A file is to be written, and there is something else of that "
+            f"name; choose another. Received: {path}"
+        )
+    temporary = _temporary(path)
+    folders = [folder for folder in path.parents if not folder.exists()]
+    there = folders[-1].parent if folders else path.parent
+    names = [there / p.name for p in (*folders, temporary)]
+    try:
+        # What does not exist may be made, unless its name is too long.
+        for name in (*names, temporary):
+            with suppress(FileNotFoundError):
+                os.stat(name)
+    except OSError as error:
+        raise type(error)(
+            error.errno,
+            f"The file cannot be written: {error.strerror}; choose another "
+            f"name. Received: {path}",
+        ) from None
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Write JSON under another name, and rename it."""
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+class _Memory(io.BytesIO):
+    """A file in memory, of which Keras sees the ending."""
+
+    def __str__(self):
+        return "memory.keras"
+
+
+def keras_archive(model: keras.Model) -> bytes:
+    """Return the content of the `.keras` file of a model.
+
+    HDF5 can crash the process where a disk is full, so it writes to memory
+    and never to a disk.
+    """
+    archive = _Memory()
+    model.save(archive)
+    return archive.getvalue()
