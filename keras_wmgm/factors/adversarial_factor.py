@@ -303,6 +303,9 @@ class AdversarialFactor(Factor):
             2e-4, beta_1=0.5, beta_2=0.9, global_clipnorm=1.0, **averaged
         )
 
+    def get_preset_config(self):
+        return {**self.get_config(), "build_critic": False}
+
     def get_config(self):
         critic = self.critic_config
         if self.critic is not None:

@@ -218,6 +218,14 @@ class Factor(keras.layers.Layer):
         noise = keras.random.normal(ops.shape(condition), seed=seed)
         return condition + std * noise
 
+    def get_preset_config(self) -> dict[str, Any]:
+        """Return the configuration for a preset.
+
+        It describes the networks in `training_only`, so that training can go
+        on, and has none made.
+        """
+        return self.get_config()
+
     def get_config(self):
         config = super().get_config()
         config.pop("dtype")

@@ -85,8 +85,9 @@ def save_folder(
         "parameters": count_parameters(twin),
         "weights": _places(twin),
     }
-    for role, network in twin.networks.items():
-        network.set_weights(weights[role])
+    for role in twin.parts.present:
+        for weight, value in zip(role.weights, weights[role.name], strict=True):
+            weight.assign(value)
     twin.pyramid.set_weights(model.pyramid.get_weights())
     content = _weights_file(twin)
     content = _halve(content) if dtype == "float16" else content
@@ -136,23 +137,19 @@ def _own_classes(node) -> set[str]:
 
 
 def preset_config(model: keras.Model) -> dict:
-    """Return the configuration of what draws, with critics described only."""
-    config = keras.saving.serialize_keras_object(model)
-    config = json.loads(json.dumps(config))
+    """Return the configuration of what draws.
+
+    Networks that only training needs are described, and not made from it.
+    """
+    serialize = keras.saving.serialize_keras_object
+    config = serialize(model)
     config.pop("compile_config", None)
-    return _set_everywhere(config, "build_critic", False)
-
-
-def _set_everywhere(config, key, value):
-    """Set a key wherever a nested configuration has it."""
-    if isinstance(config, dict):
-        return {
-            k: value if k == key else _set_everywhere(v, key, value)
-            for k, v in config.items()
-        }
-    if isinstance(config, list):
-        return [_set_everywhere(item, key, value) for item in config]
-    return config
+    details = config["config"]["details"] or []
+    details = details if isinstance(details, list) else [details]
+    factors = [config["config"]["coarse"], *details]
+    for described, part in zip(factors, model.parts, strict=True):
+        described["config"] = serialize(part.factor.get_preset_config())
+    return json.loads(json.dumps(config))
 
 
 def _averaged_weights(model):
@@ -161,8 +158,11 @@ def _averaged_weights(model):
     model.use_average(True)
     # Copies: on torch NumPy sees what is assigned later.
     weights = {
-        role: [np.array(value) for value in network.get_weights()]
-        for role, network in model.networks.items()
+        role.name: [
+            np.array(keras.ops.convert_to_numpy(weight))
+            for weight in role.weights
+        ]
+        for role in model.parts.present
     }
     try:
         check_finite(model.weights, "save_to_preset")

@@ -45,20 +45,27 @@ class Role:
     def variables(self) -> list[keras.Variable]:
         """What is learned under this role.
 
-        Weights that a factor has beside its networks belong to the one that
-        draws.
+        What a factor has beside its networks belongs to the one that draws.
         """
+        return self._own("trainable_variables")
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """What is saved under this role; as of `variables`."""
+        return self._own("weights")
+
+    def _own(self, kind):
+        factor = self.part.factor
         if self.key != "draw":
-            return self.network.trainable_variables if self.network else []
-        networks = self.part.factor.networks.items()
+            return getattr(self.network, kind) if self.network else []
+        networks = factor.networks.items()
         others = {
-            id(variable)
+            id(weight)
             for key, network in networks
             if key != "draw"
-            for variable in network.trainable_variables
+            for weight in getattr(network, kind)
         }
-        own = self.part.factor.trainable_variables
-        return [v for v in own if id(v) not in others]
+        return [w for w in getattr(factor, kind) if id(w) not in others]
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         """Return a new optimizer that suits the role."""
