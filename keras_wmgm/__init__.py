@@ -2,11 +2,10 @@
 
 # ruff: noqa: E402, I001
 from keras_wmgm.utils.backend import choose_backend as _choose_backend
-from keras_wmgm.utils.backend import quiet_command_line as _quiet
+from keras_wmgm.utils.streams import prepare_command_line as _prepare
 
+_prepare()
 _choose_backend()
-with _quiet():
-    import keras as _keras  # noqa: F401
 
 from keras_wmgm import callbacks as callbacks
 from keras_wmgm import data as data

@@ -3,9 +3,12 @@
 import json
 import os
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import keras
+
+from keras_wmgm.callbacks.going_on import going_on
+from keras_wmgm.utils.writing import as_path
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -17,8 +20,12 @@ class HistoryFile(keras.callbacks.Callback):
     trained, so it is not a table. A run that goes on from its last save
     writes some epochs again: of two lines of an epoch the later one holds.
 
+    Training goes on where the disk is full: lines that cannot be written are
+    kept, and written when there is room.
+
     Args:
         path: The file, made with its folder if it is not there.
+        tell: What is called with a line about a failure; `print` by default.
 
     Example:
 
@@ -30,9 +37,13 @@ class HistoryFile(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(
+        self, path: str | os.PathLike, tell: Callable[[str], None] = print
+    ):
         super().__init__()
-        self.path = Path(path)
+        self.path = as_path(path)
+        self.tell = tell
+        self.lines = []
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.seconds = 0.0
 
@@ -44,5 +55,17 @@ class HistoryFile(keras.callbacks.Callback):
         line = {"epoch": epoch + 1, "seconds": round(self.seconds, 2)}
         for name, value in (logs or {}).items():
             line[name] = float(f"{float(value):.5g}")
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self.lines.append(json.dumps(line) + "\n")
+        with going_on(self.tell, self.path):
+            self._append()
+
+    def _append(self):
+        size = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.writelines(self.lines)
+            self.lines.clear()
+        except OSError:
+            if self.path.exists():
+                os.truncate(self.path, size)  # leaves no half of a line
+            raise

@@ -1,15 +1,17 @@
 """A picture of what the model draws, every so often."""
 
 import os
-from pathlib import Path
+from collections.abc import Callable
 
 import keras
 
+from keras_wmgm.callbacks.going_on import going_on
 from keras_wmgm.callbacks.interval import Interval
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
 from keras_wmgm.utils.images import pixelated
+from keras_wmgm.utils.writing import as_path
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -18,7 +20,8 @@ class SampleGrid(keras.callbacks.Callback):
     The noise is the same every time, so one sees the same pictures become
     better. As long as the diffusion of a level has learned nothing, details
     from that level on are left out, and pixels are large. Training is not
-    touched: its weights are back before it goes on.
+    touched: its weights are back before it goes on, also where the disk is
+    full and a grid is left out.
 
     Args:
         folder: Where `epoch_0010.png`, ... are written.
@@ -27,6 +30,7 @@ class SampleGrid(keras.callbacks.Callback):
         num_steps: As of `generate`.
         seed: Seed of the noise.
         minutes: The least number of minutes between two grids.
+        tell: What is called with a line about a failure; `print` by default.
 
     Example:
 
@@ -44,9 +48,11 @@ class SampleGrid(keras.callbacks.Callback):
         num_steps: int | tuple[int, ...] = 8,
         seed: int = 0,
         minutes: float = 0.0,
+        tell: Callable[[str], None] = print,
     ):
         super().__init__()
-        self.folder = Path(folder)
+        self.folder = as_path(folder)
+        self.tell = tell
         self.interval = Interval(every, minutes)
         self.num_images = check_count("num_images", num_images)
         self.num_steps = num_steps
@@ -55,7 +61,9 @@ class SampleGrid(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self.interval.due(epoch):
-            self.draw(self.folder / f"epoch_{epoch + 1:04d}.png")
+            path = self.folder / f"epoch_{epoch + 1:04d}.png"
+            with going_on(self.tell, path):
+                self.draw(path)
 
     def draw(self, path: str | os.PathLike) -> None:
         """Write a grid to a file."""

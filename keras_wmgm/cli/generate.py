@@ -2,18 +2,21 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import click
 import keras
+import numpy as np
 
 from keras_wmgm.cli import options
 from keras_wmgm.cli.options import COUNT
+from keras_wmgm.cli.options import PATH
+from keras_wmgm.presets.folder import preset_config
 from keras_wmgm.presets.load import from_preset
-from keras_wmgm.utils.files import check_image_name
+from keras_wmgm.presets.load import image_shape_of
+from keras_wmgm.utils.files import check_image
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
-from keras_wmgm.utils.files import write_json
+from keras_wmgm.utils.writing import write_json
 
 FACTS = "generate.json"
 
@@ -28,6 +31,7 @@ FACTS = "generate.json"
 @click.option("--columns", type=COUNT, help="Of the grid.  [default: a square]")
 @click.option(
     "--output",
+    type=PATH,
     default="samples.png",
     help="A picture, for a grid; a folder/, for one file each.",
 )
@@ -62,14 +66,18 @@ def generate(
                 "--overwrite and --columns are for one picture, and a folder "
                 f"is filled up. Received: --output {output}"
             )
-        _into_folder(preset, Path(output), num_images, draw)
+        folder = options.check_folder(output, FACTS)
+        _into_folder(preset, folder, num_images, draw)
     else:
-        check_image_name(output)
         path = options.check_output(output, overwrite)
         _into_grid(preset, path, num_images, columns, draw)
 
 
 def _into_grid(preset, path, num_images, columns, draw):
+    image = np.zeros(image_shape_of(preset), "uint8")
+    images = np.broadcast_to(image, (num_images, *image.shape))
+    check_image(path, image_grid(images, columns).shape)
+    options.make_folder(path.parent)
     model = from_preset(preset)
     images = model.generate(num_images, **draw)
     save_image(image_grid(images, columns), path)
@@ -78,10 +86,14 @@ def _into_grid(preset, path, num_images, columns, draw):
 
 def _into_folder(preset, folder, num_images, draw):
     """Draw what is missing, a batch at a time."""
+    check_image("000000.png", image_shape_of(preset))
+    options.make_folder(folder)
+    before = _read_facts(folder)
     model = from_preset(preset)
     facts = {n: draw[n] for n in ("num_steps", "sampler", "seed")}
-    facts = {"sha256": _digest(model), **facts}
-    _check_facts(folder, facts)
+    facts = {**_digests(model), **facts}
+    _check_facts(folder, facts, before)
+    write_json(folder / FACTS, facts)
     size = draw["batch_size"]
     paths = [folder / f"{i:06d}.png" for i in range(num_images)]
     starts = [
@@ -99,12 +111,17 @@ def _into_folder(preset, folder, num_images, draw):
     _tell(num_images, preset, draw, folder)
 
 
-def _digest(model):
-    """Return a checksum of the weights: one name may hold others tomorrow."""
+def _digests(model):
+    """Return checksums of the weights and of how the model draws.
+
+    One name may hold other weights tomorrow, or another guidance.
+    """
     total = hashlib.sha256()
     for weight in model.weights:
         total.update(keras.ops.convert_to_numpy(weight).tobytes())
-    return total.hexdigest()
+    config = json.dumps(preset_config(model), sort_keys=True)
+    config = hashlib.sha256(config.encode())
+    return {"sha256": total.hexdigest(), "config": config.hexdigest()}
 
 
 def _tell(num_images, preset, draw, output):
@@ -112,25 +129,35 @@ def _tell(num_images, preset, draw, output):
     click.echo(f"{num_images} images of {preset}, seed {seed}: {output}")
 
 
-def _check_facts(folder, facts):
-    """Refuse to mix images of two kinds in one folder."""
-    options.make_folder(folder)
+def _read_facts(folder):
+    """Return how the images of a folder were drawn; `None` if it is new."""
     path = folder / FACTS
     if path.exists():
         try:
-            before = json.loads(path.read_text())
+            return json.loads(path.read_text())
         except ValueError as error:
             raise ValueError(
                 f"{FACTS} cannot be read ({error}). Received: {path}"
             ) from None
-        if before != facts:
-            raise ValueError(
-                "The folder holds images drawn otherwise; choose another. "
-                f"Received: {facts}, where it has {before}"
-            )
-    elif any(folder.glob("*.png")):
+    if any(folder.glob("*.png")):
         raise FileExistsError(
             "The folder holds pictures that were not drawn by this command; "
             f"choose another. Received: {folder}"
         )
-    write_json(path, facts)
+    return None
+
+
+def _check_facts(folder, facts, before):
+    """Refuse to mix images of two kinds in one folder."""
+    if before in (None, facts):
+        return
+    if isinstance(before, dict) and "config" not in before:
+        raise ValueError(
+            "The folder was filled by an earlier version of keras_wmgm, which "
+            "did not write down the guidance and temperature of its images; "
+            f"choose another folder. Received: {folder}"
+        )
+    raise ValueError(
+        "The folder holds images drawn otherwise; choose another. "
+        f"Received: {facts}, where it has {before}"
+    )

@@ -3,6 +3,7 @@
 import click
 
 from keras_wmgm.cli.options import COUNT
+from keras_wmgm.cli.options import PATH
 from keras_wmgm.presets.table import table
 from keras_wmgm.presets.upload import upload as upload_preset
 
@@ -39,7 +40,7 @@ def presets():
 
 
 @click.command()
-@click.argument("folder")
+@click.argument("folder", type=PATH)
 @click.argument("repository", metavar="ORG/NAME")
 @click.option("--private", is_flag=True, help="If the repository is new.")
 @click.option(
@@ -48,7 +49,10 @@ def presets():
 @click.option("--license", help="As cc0-1.0, for such a card.")
 @click.option("--message", help="Of the commit.")
 @click.option(
-    "--card", metavar="FOLDER", help="Where README.md is, if not in FOLDER."
+    "--card",
+    type=PATH,
+    metavar="FOLDER",
+    help="Where README.md is, if not in FOLDER.",
 )
 def upload(folder, repository, private, samples, license, message, card):
     """Upload a preset folder to the Hugging Face Hub.

@@ -7,11 +7,27 @@ import click
 
 from keras_wmgm.diffusion.samplers import SAMPLERS
 from keras_wmgm.presets.registry import DEFAULT_PRESET
+from keras_wmgm.utils.files import check_image_name
+from keras_wmgm.utils.writing import check_writable
+from keras_wmgm.utils.writing import remove_leftovers
 
 COUNT = click.IntRange(min=1)
 
+
+class _Path(click.ParamType):
+    """A path, of which `~` is the user's home, also in `--output=~/run`."""
+
+    name = "path"
+
+    def convert(self, value, param, ctx):
+        return os.path.expanduser(value)
+
+
+PATH = _Path()
+
 preset = click.option(
     "--preset",
+    type=PATH,
     default=DEFAULT_PRESET,
     help="A preset's name, a preset folder, or hf://org/name.",
 )
@@ -49,6 +65,7 @@ def is_folder(path: str) -> bool:
 def check_output(path: str, overwrite: bool) -> Path:
     """Return a file that may be written, or refuse it before work starts."""
     output = Path(path)
+    check_image_name(output)
     if output.is_dir():
         raise IsADirectoryError(
             "The output is a folder; end its name with / to fill it. "
@@ -59,8 +76,25 @@ def check_output(path: str, overwrite: bool) -> Path:
             "The output exists; choose another, or replace it with "
             f"--overwrite. Received: {path}"
         )
-    make_folder(output.parent)
+    check_writable(output)
     return output
+
+
+def check_folder(path: str | Path, longest: str) -> Path:
+    """Return a folder that may be filled, or refuse it before work starts.
+
+    Args:
+        path: The folder, which may be missing.
+        longest: The longest name of what is written into it.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(
+            "The output is to be a folder, and there is a file of that name; "
+            f"choose another. Received: {path}"
+        )
+    check_writable(folder / longest)
+    return folder
 
 
 def check_apart(source: str | Path, folder: Path) -> None:
@@ -76,6 +110,7 @@ def check_apart(source: str | Path, folder: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Make a folder that can be written to, or refuse it."""
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     if not os.access(folder, os.W_OK):
         raise PermissionError(
             f"The folder cannot be written to. Received: {folder}"

@@ -6,8 +6,10 @@ from typing import Any
 
 from keras_wmgm.callbacks.run_folder import RUN_FILE
 from keras_wmgm.cli.options import check_apart
+from keras_wmgm.cli.options import check_folder
 from keras_wmgm.cli.options import make_folder
 from keras_wmgm.presets.load import from_preset
+from keras_wmgm.presets.registry import WEIGHTS
 from keras_wmgm.recipes import Recipe
 from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
@@ -76,6 +78,7 @@ def make_plan(given: dict[str, Any]) -> Plan:
     _refuse_beside("--epochs", given, ("minutes",))
     folder = Path(given["output"])
     _check_new(folder)
+    check_folder(folder / "preset", WEIGHTS)
     check_apart(given["data"], folder)
     facts = {"data": _absolute(given["data"])}
     if not {"recipe", "epochs"} & given.keys():

@@ -14,6 +14,7 @@ from keras_wmgm.callbacks import Watch
 from keras_wmgm.callbacks import load_run
 from keras_wmgm.callbacks.run_folder import RUN_FILE
 from keras_wmgm.cli.options import COUNT
+from keras_wmgm.cli.options import PATH
 from keras_wmgm.cli.plan import Plan
 from keras_wmgm.cli.plan import make_plan
 from keras_wmgm.cli.plan import resumed_plan
@@ -31,21 +32,28 @@ from keras_wmgm.recipes import train as train_stages
 from keras_wmgm.recipes import transfer
 from keras_wmgm.recipes import write_run
 from keras_wmgm.recipes.recipe import PRECISIONS
+from keras_wmgm.utils.lock import FolderLock
 
 MINUTES = click.FloatRange(min=0, min_open=True)
 
 
 @click.command()
-@click.option("--data", help="A folder, a zip file, or photos.zip:folder.")
-@click.option("--output", help="The run's folder, made by this command.")
+@click.option(
+    "--data", type=PATH, help="A folder, a zip file, or photos.zip:folder."
+)
+@click.option(
+    "--output", type=PATH, help="The run's folder, made by this command."
+)
 @click.option(
     "--resume",
+    type=PATH,
     metavar="RUN",
     help="Go on with a run: by the clock, with the time of each factor anew.",
 )
-@click.option("--recipe", metavar="FILE", help="A recipe, in TOML.")
+@click.option("--recipe", type=PATH, metavar="FILE", help="A recipe, in TOML.")
 @click.option(
     "--init-from",
+    type=PATH,
     metavar="PRESET",
     help="Start from a preset's weights, and its networks; with a --recipe, "
     "from those of its factors that are the same for a band of that size.",
@@ -130,14 +138,8 @@ def train(sample_minutes, save_minutes, resume, **given):
         keras-wmgm train --resume run --minutes 60
     """
     plan = resumed_plan(resume, given) if resume else make_plan(given)
-    keras.config.set_dtype_policy(plan.recipe.precision)
-    images = _images(plan)
-    model = _model(plan, len(images))
-    write = write_run if resume else start_run
-    write(plan.folder, plan.recipe, **plan.facts)
-    click.echo(f"{len(images)} images, {_networks(model)}", err=True)
-    whole, stop = _train(plan, model, images, sample_minutes, save_minutes)
-    _finish(plan, model, len(images))
+    with FolderLock(plan.folder):
+        stop, whole = _run(plan, bool(resume), sample_minutes, save_minutes)
     if stop.received is not None:
         click.echo(f"Stopped. Go on: keras-wmgm train --resume {plan.folder}")
         raise click.exceptions.Exit(128 + stop.received)
@@ -147,6 +149,19 @@ def train(sample_minutes, save_minutes, resume, **given):
         f"Draw: keras-wmgm generate --preset {plan.folder / 'preset'} "
         "--output samples.png"
     )
+
+
+def _run(plan, resumed, sample_minutes, save_minutes):
+    """Train and write all there is to see; return as `_train` does."""
+    keras.config.set_dtype_policy(plan.recipe.precision)
+    images = _images(plan)
+    model = _model(plan, len(images))
+    write = write_run if resumed else start_run
+    write(plan.folder, plan.recipe, **plan.facts)
+    click.echo(f"{len(images)} images, {_networks(model)}", err=True)
+    ended = _train(plan, model, images, sample_minutes, save_minutes)
+    _finish(plan, model, len(images))
+    return ended
 
 
 def _images(plan: Plan):
@@ -166,7 +181,14 @@ def _model(plan, num_images):
     """Make the compiled model: anew, from a preset or as a run left it."""
     if (plan.folder / RUN_FILE).exists():
         model = load_run(plan.folder)
-        renew_rates(plan.recipe, model, num_images)
+        for role in renew_rates(plan.recipe, model, num_images):
+            kept = type(model.optimizer.by_role[role]).__name__
+            click.echo(
+                f"{role} goes on with the {kept} and the learning rate of "
+                "its last run: the recipe has another optimizer, which is for "
+                "new runs.",
+                err=True,
+            )
         return model
     model = _started(plan)
     model.compile(build_optimizers(plan.recipe, model, num_images))
@@ -192,7 +214,7 @@ def _networks(model):
 
 
 def _train(plan, model, images, sample_minutes, save_minutes):
-    """Run the stages; return whether they came to an end, and the signal."""
+    """Run the stages; return what may stop them, and whether they ended."""
     limit = TimeLimit(plan.minutes) if plan.minutes else None
     done, total = plan.steps(model.epochs_trained, len(images))
     bar = Progress(total, limit, done)
@@ -202,9 +224,11 @@ def _train(plan, model, images, sample_minutes, save_minutes):
             bar,
             stop,
             Watch(bar.tell),
-            HistoryFile(plan.folder / "history.jsonl"),
+            HistoryFile(plan.folder / "history.jsonl", bar.tell),
             run,
-            SampleGrid(plan.folder / "samples", minutes=sample_minutes),
+            SampleGrid(
+                plan.folder / "samples", minutes=sample_minutes, tell=bar.tell
+            ),
         ]
         try:
             whole = train_stages(model, plan.recipe, images, callbacks, limit)
@@ -212,7 +236,7 @@ def _train(plan, model, images, sample_minutes, save_minutes):
             bar.close()
         run.set_model(model)
         run.save()
-    return whole, stop
+    return stop, whole
 
 
 def _save_preset(model, folder, facts):
@@ -223,10 +247,24 @@ def _save_preset(model, folder, facts):
         model.save_to_preset(folder, None, facts)
 
 
+def _origin(plan):
+    """Return how the model was made: no recipe makes a tuned preset."""
+    origin = {}
+    if start := plan.facts.get("init_from"):
+        # Where it is on this machine is nobody's business.
+        origin["init_from"] = (
+            Path(start).name if Path(start).is_dir() else start
+        )
+        origin["tuned"] = plan.facts.get("tuned", True)
+    if not origin.get("tuned"):
+        origin["recipe"] = plan.recipe.to_dict()
+    return origin
+
+
 def _finish(plan, model, num_images):
     """Write the preset, and a last grid from its weights."""
     facts = {
-        "recipe": plan.recipe.to_dict(),
+        **_origin(plan),
         "data": plan.recipe.data.get("source", Path(plan.facts["data"]).name),
         "num_images": num_images,
         "epochs": model.epochs_trained,

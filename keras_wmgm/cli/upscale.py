@@ -5,16 +5,18 @@ from pathlib import Path
 import click
 
 from keras_wmgm.cli import options
+from keras_wmgm.cli.options import PATH
 from keras_wmgm.data.image_folder import image_files
 from keras_wmgm.data.image_folder import load_image
 from keras_wmgm.presets.load import from_preset
-from keras_wmgm.utils.files import check_image_name
+from keras_wmgm.presets.load import image_shape_of
+from keras_wmgm.utils.files import check_image
 from keras_wmgm.utils.files import save_image
 
 
 @click.command()
-@click.argument("source", metavar="IN")
-@click.argument("target", metavar="OUT")
+@click.argument("source", type=PATH, metavar="IN")
+@click.argument("target", type=PATH, metavar="OUT")
 @click.option(
     "--factor",
     type=click.Choice(["2", "4", "8"]),
@@ -37,8 +39,11 @@ def upscale(
     is.
     """
     pairs = _pairs(Path(source), target, overwrite)
+    channels = image_shape_of(preset)[-1]
+    for ending in {output.suffix for _, output in pairs}:
+        check_image(f"enlarged{ending}", (1, 1, channels))
+    options.make_folder(_folder(target))
     model = from_preset(preset)
-    channels = model.image_shape[-1]
     with click.progressbar(pairs, label="enlarging", show_pos=True) as bar:
         for path, output in bar:
             image = load_image(path, channels)
@@ -55,6 +60,11 @@ def upscale(
     click.echo(f"{len(pairs)} images, {factor} times as large: {target}")
 
 
+def _folder(target):
+    """Return the folder that is written to."""
+    return Path(target) if options.is_folder(target) else Path(target).parent
+
+
 def _pairs(source, target, overwrite):
     """Return what is read and what is written, or refuse it."""
     if not source.is_dir():
@@ -65,9 +75,7 @@ def _pairs(source, target, overwrite):
             )
         if options.is_folder(target):
             target = str(Path(target) / f"{source.stem}.png")
-        output = options.check_output(target, overwrite)
-        check_image_name(output)
-        return [(source, output)]
+        return [(source, options.check_output(target, overwrite))]
     if not options.is_folder(target):
         raise ValueError(
             f"A folder is enlarged into a folder. Received: OUT={target}"
@@ -77,7 +85,6 @@ def _pairs(source, target, overwrite):
         raise ValueError(f"There is no image in the folder. Received: {source}")
     folder = Path(target)
     options.check_apart(source, folder)
-    options.make_folder(folder)
     outputs = [
         folder / p.relative_to(source).with_suffix(".png") for p in files
     ]
@@ -86,5 +93,6 @@ def _pairs(source, target, overwrite):
             "Two images differ in their endings only and would become one; "
             f"rename one of each. Received: {source}"
         )
+    options.check_folder(folder, max((p.name for p in outputs), key=len))
     pairs = zip(files, outputs, strict=True)
     return [(p, o) for p, o in pairs if overwrite or not o.exists()]

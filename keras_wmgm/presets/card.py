@@ -77,7 +77,7 @@ def model_card(repo_id: str, facts: dict, image_shape, pictures: bool) -> str:
         picture=f"\n![samples]({SAMPLES})\n" if pictures else "",
         handle=f"{PREFIX}{repo_id}",
         data=facts.get("data") or "not stated by the author",
-        recipe=_recipe(facts.get("recipe")),
+        recipe=_recipe(facts),
         version=facts.get("keras_wmgm_version"),
         keras=facts.get("keras_version"),
         metrics=_table(metrics),
@@ -86,10 +86,16 @@ def model_card(repo_id: str, facts: dict, image_shape, pictures: bool) -> str:
     return f"---\n{header.to_yaml()}\n---\n{body}"
 
 
-def _recipe(recipe):
+def _recipe(facts):
+    """Return the recipe, and the preset that training began with."""
+    recipe, start = facts.get("recipe"), facts.get("init_from")
     if isinstance(recipe, dict):
-        return f"\n\n```json\n{json.dumps(recipe, indent=1)}\n```\n"
-    return recipe or "not stated by the author"
+        recipe = f"\n\n```json\n{json.dumps(recipe, indent=1)}\n```\n"
+    if start:
+        start = f"starts from the weights of `{start}`"
+    return "; ".join(filter(None, (start, recipe))) or (
+        "not stated by the author"
+    )
 
 
 def _table(metrics):

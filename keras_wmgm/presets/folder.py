@@ -15,7 +15,7 @@ import io
 import json
 import os
 import zipfile
-from pathlib import Path
+from contextlib import ExitStack
 
 import h5py
 import keras
@@ -23,13 +23,22 @@ import numpy as np
 
 from keras_wmgm.presets.registry import CONFIG
 from keras_wmgm.presets.registry import WEIGHTS
+from keras_wmgm.presets.safety import check_config
+from keras_wmgm.presets.safety import check_size
 from keras_wmgm.presets.safety import read_json
 from keras_wmgm.utils.checks import check_choice
+from keras_wmgm.utils.finite import check_finite
+from keras_wmgm.utils.writing import as_path
+from keras_wmgm.utils.writing import keras_archive
+from keras_wmgm.utils.writing import remove_leftovers
+from keras_wmgm.utils.writing import written_whole
 from keras_wmgm.version import __version__
 
 METADATA = "metadata.json"
 FILES = (CONFIG, METADATA, WEIGHTS)
 DTYPES = (None, "float32", "float16")
+OTHERS = {"keras", "keras_wmgm", "builtins", "None"}
+"""Packages whose classes are not the user's own."""
 
 
 def save_folder(
@@ -40,8 +49,9 @@ def save_folder(
 ) -> None:
     """Write a model as a preset folder.
 
-    All files are written under other names, and only then renamed, so a
-    failure while writing leaves a preset that was there as it was.
+    What `from_preset` would refuse is refused here, before anything is
+    written. All files are written under other names, and only then renamed,
+    so a failure while writing leaves a preset that was there as it was.
 
     Args:
         model: A `MultiscaleModel` with band statistics.
@@ -54,41 +64,75 @@ def save_folder(
     Raises:
         FileExistsError: If the folder holds other things.
         ValueError: For an unknown dtype, weights that are not finite or that
-            float16 cannot hold, and weights that are not float32 or float16
-            themselves.
+            float16 cannot hold, weights that are not float32 or float16
+            themselves, and a configuration that `from_preset` would refuse.
+        OSError: If the disk is full, or may not be written to.
     """
     check_choice("dtype", dtype, DTYPES)
-    folder = Path(folder)
+    folder = as_path(folder)
     _check_free(folder)
     _check_dtypes(model)
     weights = _averaged_weights(model)
     config = preset_config(model)
+    check_config(config, _own_classes(config))
     # Keras empties the configuration of a functional model it reads.
     twin = keras.saving.deserialize_keras_object(copy.deepcopy(config))
-    folder.mkdir(parents=True, exist_ok=True)
-    new = {name: folder / f".new.{name}" for name in FILES}
     facts = {
         **json.loads(json.dumps(dict(metadata or {}))),
         "keras_wmgm_version": __version__,
         "keras_version": keras.__version__,
         "class": type(model).__name__,
         "parameters": count_parameters(twin),
+        "weights": _places(twin),
     }
-    try:
-        facts["weights"] = _places(twin, new[WEIGHTS])
-        for role, network in twin.networks.items():
-            network.set_weights(weights[role])
-        twin.pyramid.set_weights(model.pyramid.get_weights())
-        _save_weights(twin, new[WEIGHTS], dtype)
-        facts["sha256"] = {WEIGHTS: sha256(new[WEIGHTS])}
-        new[METADATA].write_text(json.dumps(facts, indent=1) + "\n")
-        new[CONFIG].write_text(json.dumps(config, indent=1) + "\n")
-        # A folder with metadata is a preset, and may be written anew.
-        for name in (METADATA, WEIGHTS, CONFIG):
-            os.replace(new[name], folder / name)
-    finally:
-        for path in new.values():
-            path.unlink(missing_ok=True)
+    for role, network in twin.networks.items():
+        network.set_weights(weights[role])
+    twin.pyramid.set_weights(model.pyramid.get_weights())
+    content = _weights_file(twin)
+    content = _halve(content) if dtype == "float16" else content
+    facts["sha256"] = {WEIGHTS: hashlib.sha256(content).hexdigest()}
+    _write(
+        folder,
+        {
+            # A folder with metadata is a preset, and may be written anew.
+            METADATA: _json(METADATA, facts),
+            WEIGHTS: content,
+            CONFIG: _json(CONFIG, config),
+        },
+    )
+
+
+def _json(name, content) -> bytes:
+    """Return a file of JSON, no larger than may be read again."""
+    written = (json.dumps(content, indent=1) + "\n").encode()
+    check_size(name, len(written))
+    return written
+
+
+def _write(folder, contents) -> None:
+    """Write files, and rename them in their order when all are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    with ExitStack() as stack:
+        for name, content in reversed(contents.items()):
+            temporary = stack.enter_context(written_whole(folder / name))
+            temporary.write_bytes(content)
+
+
+def _own_classes(node) -> set[str]:
+    """Return the names of the user's own classes in a configuration.
+
+    Whoever loads the preset has to hand them in.
+    """
+    if isinstance(node, list):
+        return set().union(*map(_own_classes, node))
+    if not isinstance(node, dict):
+        return set()
+    names = set().union(*map(_own_classes, node.values()))
+    package = str(node.get("module")).partition(".")[0]
+    if isinstance(node.get("config"), dict) and package not in OTHERS:
+        names.add(str(node.get("registered_name")))
+    return names
 
 
 def preset_config(model: keras.Model) -> dict:
@@ -120,13 +164,10 @@ def _averaged_weights(model):
         role: [np.array(value) for value in network.get_weights()]
         for role, network in model.networks.items()
     }
-    model.use_average(averaged)
-    for role, values in weights.items():
-        if not all(np.isfinite(value).all() for value in values):
-            raise ValueError(
-                "A preset's weights must be finite: training has failed, go "
-                f"back to a run that was saved before. Received: {role!r}"
-            )
+    try:
+        check_finite(model.weights, "save_to_preset")
+    finally:
+        model.use_average(averaged)
     return weights
 
 
@@ -137,8 +178,8 @@ def _check_free(folder):
             f"Received: {folder}"
         )
     # What a killed process left is no reason to refuse.
-    left = {f".new.{name}" for name in FILES}
-    others = folder.is_dir() and {p.name for p in folder.iterdir()} - left
+    names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    others = [name for name in names if not name.startswith(".new.")]
     if others and not _is_preset(folder):
         raise FileExistsError(
             "The folder is not empty and holds no preset that could be "
@@ -163,12 +204,7 @@ def _is_preset(folder):
         return False
 
 
-def _save_weights(model, path, dtype):
-    content = _weights_file(model, path.with_suffix(".keras"))
-    path.write_bytes(_halve(content) if dtype == "float16" else content)
-
-
-def _places(model, path):
+def _places(model):
     """Return where each weight stands in the file that Keras writes.
 
     A reader who knows it need not look for them, which takes Keras longer
@@ -176,9 +212,8 @@ def _places(model, path):
     """
     for number, weight in enumerate(model.weights):
         weight.assign(np.full(weight.shape, number, "float32"))
-    content = _weights_file(model, path.with_suffix(".keras"))
     found = {}
-    with h5py.File(io.BytesIO(content)) as file:
+    with h5py.File(io.BytesIO(_weights_file(model))) as file:
 
         def note(name, item):
             if isinstance(item, h5py.Dataset):
@@ -188,18 +223,10 @@ def _places(model, path):
     return [found[number] for number in sorted(found)]
 
 
-def _weights_file(model, archive):
-    """Return the content of Keras's weights file.
-
-    HDF5 can crash the process where a disk is full, so the file is made in
-    memory: Keras does that for what it puts into an archive.
-    """
-    try:
-        model.save(archive)
-        with zipfile.ZipFile(archive) as file:
-            return file.read(WEIGHTS)
-    finally:
-        archive.unlink(missing_ok=True)
+def _weights_file(model) -> bytes:
+    """Return the content of Keras's weights file."""
+    with zipfile.ZipFile(io.BytesIO(keras_archive(model))) as file:
+        return file.read(WEIGHTS)
 
 
 def _halve(content):

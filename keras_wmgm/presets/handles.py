@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_wmgm.presets.registry import REGISTRY
 from keras_wmgm.presets.registry import Preset
+from keras_wmgm.utils.writing import as_path
 
 PREFIX = "hf://"
 NAME = r"[A-Za-z0-9][\w.\-]*"
@@ -47,8 +48,9 @@ def parse_handle(handle: Any) -> Preset | HubHandle | Path:
         return REGISTRY[handle]
     if str(handle).startswith(PREFIX):
         return parse_hub_handle(handle)
-    if Path(handle).is_dir():
-        return Path(handle)
+    folder = as_path(handle)
+    if folder.is_dir():
+        return folder
     raise _unknown(str(handle))
 
 

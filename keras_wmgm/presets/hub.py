@@ -5,10 +5,12 @@ is imported when it is first needed, and what it raises is said in our words.
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_wmgm.presets.handles import HubHandle
+from keras_wmgm.utils.writing import as_path
 from keras_wmgm.version import __version__
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -29,8 +31,9 @@ def fetch(
     """Return a folder of the cache that holds some files of a repository.
 
     A full commit hash never changes, so where its files are cached nothing
-    is asked over the network. For a branch or a tag the Hub is asked, and the
-    cache serves where it cannot be reached.
+    is asked over the network. For a branch or a tag the Hub is asked. Where it
+    cannot be reached, or where the cache is full or read-only, what is cached
+    already is used.
 
     Args:
         source: The repository and its revision.
@@ -70,7 +73,10 @@ def is_cached(
     from huggingface_hub import try_to_load_from_cache
 
     path = try_to_load_from_cache(
-        source.repo_id, name, cache_dir=cache_dir, revision=source.revision
+        source.repo_id,
+        name,
+        cache_dir=cache_dir and as_path(cache_dir),
+        revision=source.revision,
     )
     return isinstance(path, str)
 
@@ -94,10 +100,15 @@ def _download(source, names, options) -> Path:
         _check_there(source, names, options["token"])
         return _snapshot(options)
     except (HTTPError, OSError) as error:
-        if _is_ours(error):
-            raise
         reason = first_cause(error)
-        folder = _cached(names, options) if _unreachable(reason) else None
+        usable = _is_ours(error) or _unreachable(reason)
+        folder = _cached(names, options) if usable else None
+        if folder and _is_ours(error):
+            warnings.warn(
+                f"{source} may be newer, and cannot be kept in the cache "
+                f"({error}); what is cached already is used.",
+                stacklevel=2,
+            )
         if folder:
             return folder
         raise _translated(source, reason, options["cache_dir"]) from error
@@ -177,8 +188,22 @@ def _translated(source, error, cache_dir):
     """Return the error to raise: what is wrong, and what to do about it."""
     if isinstance(error, MissingFile):
         return error
+    if _is_ours(error):
+        return _not_written(source, error, cache_dir)
     known = explained(source.repo_id, error, source)
     return known or _not_cached(source, cache_dir, False, error)
+
+
+def _not_written(source, error, cache_dir):
+    from huggingface_hub import constants
+
+    return OSError(
+        error.errno,
+        f"The preset cannot be kept in the cache ({error}). What is cached "
+        "already is safe: make room, or choose another place with "
+        "`cache_dir=...` or HF_HOME. Received: "
+        f"{source}, cache {cache_dir or constants.HF_HUB_CACHE}",
+    )
 
 
 def explained(repo_id: str, error: Exception, received: object):

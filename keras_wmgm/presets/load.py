@@ -23,6 +23,8 @@ from keras_wmgm.presets.registry import Preset
 from keras_wmgm.presets.safety import check_config
 from keras_wmgm.presets.safety import read_json
 from keras_wmgm.presets.source import Source
+from keras_wmgm.utils.checks import check_counts
+from keras_wmgm.utils.writing import as_path
 from keras_wmgm.version import __version__
 
 
@@ -99,7 +101,7 @@ def load_as(
         ValueError: If it is of another class, before weights are fetched.
     """
     options = {
-        "cache_dir": None if cache_dir is None else os.fspath(cache_dir),
+        "cache_dir": None if cache_dir is None else str(as_path(cache_dir)),
         "token": token,
         "local_files_only": local_files_only,
     }
@@ -115,6 +117,22 @@ def load_as(
     if weights:
         fill(model, *weights)
     return model
+
+
+def image_shape_of(handle: str | os.PathLike) -> tuple[int, int, int]:
+    """Return the shape of a preset's images; its weights are not read.
+
+    Args:
+        handle: As of `from_preset`.
+
+    Raises:
+        ValueError: As `from_preset`.
+        OSError: As `from_preset`.
+    """
+    source = _source(handle, parse_handle(handle), True, {})
+    folder = source.find([CONFIG])
+    shape = _read_config(folder, {})["config"].get("image_shape")
+    return check_counts("image_shape", shape, min_length=3)
 
 
 def _source(handle, place, load_weights, options) -> Source:

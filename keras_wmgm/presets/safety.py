@@ -81,11 +81,7 @@ def read_json(path: Path) -> dict:
             f"A preset folder has a {path.name}, and there is none. "
             f"Received: {path.parent}"
         )
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(
-            f"{path.name} of a preset has at most {MAX_BYTES} bytes. "
-            f"Received: {path.stat().st_size} in {path}"
-        )
+    check_size(path, path.stat().st_size)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -96,6 +92,15 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} must hold an object. Received: {path}")
     return content
+
+
+def check_size(path: str | Path, size: int) -> None:
+    """Refuse a file of JSON that is too large for a preset."""
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"{Path(path).name} of a preset has at most {MAX_BYTES} bytes. "
+            f"Received: {size} in {path}"
+        )
 
 
 def check_config(config: dict, custom: Collection[str] = ()) -> None:

@@ -22,6 +22,7 @@ from keras_wmgm.presets.source import Source
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import to_pillow
+from keras_wmgm.utils.writing import as_path
 from keras_wmgm.version import __version__
 
 CARD = "README.md"
@@ -87,12 +88,11 @@ def upload(
 
     check_repo_id(repo_id)
     check_count("samples", samples, minimum=0)
-    model = from_preset(Path(folder), custom_objects=custom_objects)
-    files = {name: Path(folder) / name for name in FILES}
-    own = _own_card(Path(card or folder), required=card is not None)
-    write = cache(
-        partial(_card, model, Path(folder), repo_id, samples, license)
-    )
+    folder = as_path(folder)
+    model = from_preset(folder, custom_objects=custom_objects)
+    files = {name: folder / name for name in FILES}
+    own = _own_card(as_path(card or folder), required=card is not None)
+    write = cache(partial(_card, model, folder, repo_id, samples, license))
     message = commit_message or "Upload a keras_wmgm preset"
     api = HfApi(
         token=token, library_name="keras_wmgm", library_version=__version__

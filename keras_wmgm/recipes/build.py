@@ -151,22 +151,31 @@ def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
     return tables
 
 
-def renew_rates(recipe: Recipe, model: keras.Model, num_images: int) -> None:
+def renew_rates(
+    recipe: Recipe, model: keras.Model, num_images: int
+) -> list[str]:
     """Let the learning rates of a compiled model be as a recipe says now.
 
     Args:
         recipe: A recipe, which may be longer than when the run began.
         model: A model that `load_run` gave back.
         num_images: As of `build_optimizers`.
+
+    Returns:
+        The roles whose rates are left: the recipe's optimizer is of another
+        class than theirs.
     """
     wanted = build_optimizers(recipe, model, num_images)
+    left = []
     for role, optimizer in model.optimizer.by_role.items():
         if type(optimizer) is not type(wanted[role]):
-            continue  # of a run from when another was the default
+            left.append(role)  # of when another was the default, for one
+            continue
         rate = wanted[role]._learning_rate
         if not isinstance(rate, LearningRateSchedule):
             rate = float(wanted[role].learning_rate)
         optimizer.learning_rate = rate
+    return left
 
 
 def rates_by_time(

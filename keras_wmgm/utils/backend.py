@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,27 +27,6 @@ def choose_backend() -> None:
             "(or [jax], or [torch]). Received: none is installed"
         )
     os.environ["KERAS_BACKEND"] = found[0]
-
-
-@contextmanager
-def quiet_command_line():
-    """Keep a backend's notes on its build off the command line's output.
-
-    TensorFlow writes them to the process's standard error while it is
-    imported, before any command could run; what fails is raised all the same.
-    """
-    if Path(sys.argv[0]).stem != "keras-wmgm":
-        yield
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _installed(backend):

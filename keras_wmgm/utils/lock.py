@@ -53,15 +53,20 @@ class FolderLock:
     def release(self) -> None:
         """Let go of the folder; the last to do so removes the lock's file."""
         if self.held:
-            self.held = False
-            if self.lock.lock_counter == 1:
-                # Before it is released: who opens it now will look again.
-                Path(self.lock.lock_file).unlink(missing_ok=True)
-            self.lock.release()
+            self._release(force=self.lock.lock_counter == 1)
+
+    def _release(self, force):
+        self.held = False
+        if force:
+            # Before it is released: who opens it now will look again.
+            Path(self.lock.lock_file).unlink(missing_ok=True)
+        self.lock.release(force)
 
     def __enter__(self):
         self.acquire()
         return self
 
     def __exit__(self, *error):
-        self.release()
+        # What was taken within, and an error has left, is over too.
+        if self.held:
+            self._release(force=True)

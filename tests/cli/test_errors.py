@@ -82,8 +82,8 @@ REFUSED = {
     "generate --preset broken --output new/": "config.json is not readable",
     # Where nothing can be drawn to.
     f"{GENERATE} --output grid.png": "replace it with --overwrite",
-    f"{GENERATE} --output text/": "File exists",
-    f"{GENERATE} --output text/grid.png": "File exists",
+    f"{GENERATE} --output text/": "a file of that name",
+    f"{GENERATE} --output text/grid.png": "Not a directory",
     f"{GENERATE} --output new.txt": "chooses its format",
     f"{GENERATE} --output new.psd": "chooses its format",
     f"{GENERATE} --output photos": "were not drawn by this command",

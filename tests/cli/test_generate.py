@@ -1,4 +1,5 @@
 import hashlib
+import importlib
 import json
 import shutil
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_wmgm
+from keras_wmgm.presets.folder import preset_config
 from tests.cli.command import content
 from tests.cli.command import ok
 from tests.cli.command import pixels
@@ -14,6 +16,7 @@ from tests.cli.command import run
 from tests.models import tiny
 
 QUICK = ("--num-steps", 2)
+generate_module = importlib.import_module("keras_wmgm.cli.generate")
 
 
 @pytest.fixture
@@ -159,13 +162,84 @@ def test_images_of_a_preset_trained_further_stay_apart(five, preset, tmp_path):
     assert content(folder) == before
 
 
+def test_images_of_another_guidance_stay_apart(preset, tmp_path):
+    """The same weights draw other pictures in another configuration."""
+    twin = shutil.copytree(preset, tmp_path / "preset")
+    folder = tmp_path / "folder"
+    args = ("generate", "--preset", twin, *QUICK, "--output", folder)
+    ok(*args, "--num-images", 1)
+    path = twin / "config.json"
+    text = path.read_text()
+    assert '"temperature": 1.0' in text
+    path.write_text(text.replace('"temperature": 1.0', '"temperature": 0.5'))
+    line = refused(*args, "--num-images", 2)
+    assert "holds images drawn otherwise" in line
+
+
+def test_a_folder_of_an_earlier_version_is_refused(preset, five, tmp_path):
+    folder = shutil.copytree(five, tmp_path / "folder")
+    facts = json.loads((folder / "generate.json").read_text())
+    del facts["config"]
+    (folder / "generate.json").write_text(json.dumps(facts))
+    before = content(folder)
+    args = ("generate", "--preset", preset, *QUICK, "--output", folder)
+    assert "earlier version" in refused(*args, "--num-images", 6)
+    assert content(folder) == before
+
+
+@pytest.fixture(scope="module")
+def transparent(tmp_path_factory):
+    """A preset of four channels."""
+    model = tiny.model(0, channels=4)
+    model.pyramid.count.assign(1)
+    folder = tmp_path_factory.mktemp("presets") / "transparent"
+    model.save_to_preset(folder)
+    return folder
+
+
+LONG = "n" * 248
+
+
+@pytest.mark.parametrize(
+    "output, text",
+    [
+        (f"new/{LONG}.png", "File name too long"),
+        (f"new/{LONG}{LONG}/a.png", "File name too long"),
+        (f"new/{LONG}{LONG}/", "File name too long"),
+        ("new/" * 1100 + "a.png", "File name too long"),
+        ("device.png --overwrite", "something else of that name"),
+        ("/dev/null", "a file of that name"),
+        ("taken.png/", "a file of that name"),
+        ("new/a.webp --columns 4000 --num-images 4000", "saved as WEBP"),
+        ("new/a.jpg", "4 channels cannot be saved as JPEG"),
+    ],
+    ids=lambda text: text[-12:],
+)
+def test_a_name_that_cannot_be_written_is_refused_first(
+    preset, transparent, tmp_path, monkeypatch, output, text
+):
+    """Before weights are read, and without a trace."""
+    monkeypatch.setattr(generate_module, "from_preset", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken.png").write_bytes(b"dear")
+    (tmp_path / "device.png").symlink_to("/dev/null")
+    before = sorted(tmp_path.rglob("*"))
+    source = transparent if ".jpg" in output else preset
+    args = ("generate", "--preset", source, "--output", *output.split())
+    assert text in refused(*args)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_the_facts_beside_the_images_are_told(five, preset):
     facts = json.loads((five / "generate.json").read_text())
     digest = hashlib.sha256()
-    for weight in keras_wmgm.from_preset(preset).weights:
+    model = keras_wmgm.from_preset(preset)
+    for weight in model.weights:
         digest.update(tiny.copy(weight).tobytes())
+    config = json.dumps(preset_config(model), sort_keys=True).encode()
     assert facts == {
         "sha256": digest.hexdigest(),
+        "config": hashlib.sha256(config).hexdigest(),
         "num_steps": 2,
         "sampler": "dpm_solver_2m",
         "seed": 0,

@@ -14,6 +14,7 @@ from keras_wmgm import factors
 from keras_wmgm import networks
 from keras_wmgm import presets
 from keras_wmgm.presets import folder as folders
+from keras_wmgm.presets.safety import MAX_BYTES
 from tests.models import tiny
 
 DRAW = {"num_steps": 2, "seed": 5, "verbose": 0, "dtype": "float32"}
@@ -272,6 +273,63 @@ def test_weights_that_float16_cannot_hold_are_refused(tmp_path):
     with pytest.raises(ValueError, match="float16 cannot hold.*Received.*1000"):
         model.save_to_preset(tmp_path / "preset", dtype="float16")
     assert not any((tmp_path / "preset").glob("*"))
+
+
+def named(name):
+    return tiny.model(0, name=name)
+
+
+def of_layers_that_may_hold_code():
+    network = tiny.score(1)
+    layer = keras.layers.Lambda(lambda x: x)
+    outputs = layer(network.outputs[0])
+    return keras_wmgm.MultiscaleModel(
+        (8, 8, 1),
+        0,
+        factors.DiffusionFactor(keras.Model(network.inputs, outputs)),
+    )
+
+
+REFUSED = {
+    "a name like a path": (lambda: named("a..b"), {}, "names, not paths"),
+    "a long name": (lambda: named("n" * 1001), {}, "at most 1000"),
+    "code": (of_layers_that_may_hold_code, {}, "classes of keras_wmgm"),
+    "long metadata": (
+        lambda: named("a"),
+        {"metadata": {"a": "b" * (MAX_BYTES + 1)}},
+        "metadata.json of a preset has at most",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_could_not_be_loaded_is_not_written(tmp_path, case):
+    make, options, text = REFUSED[case]
+    model = make()
+    model.adapt(tiny.IMAGES)
+    with pytest.raises(ValueError, match=f"{text}.*Received"):
+        model.save_to_preset(tmp_path / "preset", **options)
+    assert not (tmp_path / "preset").exists()
+
+
+@pytest.mark.parametrize("role", ["coarse", "pyramid"])
+def test_what_is_not_finite_is_no_preset(tmp_path, role):
+    model = tiny.mixed()
+    model.adapt(tiny.IMAGES)
+    parts = {**model.networks, "pyramid": model.pyramid}
+    weight = parts[role].weights[0]
+    weight.assign(weight * float("nan"))
+    with pytest.raises(ValueError, match="`save_to_preset` needs.*Received"):
+        model.save_to_preset(tmp_path / "preset")
+    assert not (tmp_path / "preset").exists()
+
+
+def test_a_path_may_begin_at_home(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    trained.save_to_preset("~/preset")
+    assert [p.name for p in tmp_path.iterdir()] == ["preset"]
+    assert keras_wmgm.from_preset("~/preset").adapted
 
 
 def truncate(folder):
