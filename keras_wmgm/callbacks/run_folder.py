@@ -78,7 +78,7 @@ class RunFolder(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.lock.acquire()
-        remove_leftovers(self.folder)
+        remove_leftovers(self.folder, RUN_FILE)
 
     def on_epoch_end(self, epoch, logs=None):
         self.saved = False

@@ -112,7 +112,7 @@ def _json(name, content) -> bytes:
 def _write(folder, contents) -> None:
     """Write files, and rename them in their order when all are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
+    remove_leftovers(folder, *contents)
     with ExitStack() as stack:
         for name, content in reversed(contents.items()):
             temporary = stack.enter_context(written_whole(folder / name))

@@ -72,9 +72,17 @@ def _sync(path):
         os.fsync(file.fileno())
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left in a folder more than a day ago."""
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Remove what killed processes left in a folder more than a day ago.
+
+    Args:
+        folder: The folder.
+        *names: Files that version 0.1 wrote under one other name each, which
+            may be removed at any time.
+    """
     with suppress(OSError):
+        for name in names:
+            (folder / f".new.{name}").unlink(missing_ok=True)
         for path in folder.iterdir():
             if LEFTOVER.fullmatch(path.name):
                 if time.time() - path.stat().st_mtime > DAY:

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import time
 
 import numpy as np
@@ -44,3 +46,26 @@ def test_seconds_are_those_of_training_only(tmp_path, monkeypatch):
         {"epoch": 1, "seconds": 10.0, "loss": 0.33333},
         {"epoch": 2, "seconds": 30.0, "loss": 0.33333},
     ]
+
+
+def test_lines_that_cannot_be_written_are_written_when_there_is_room(
+    tmp_path, monkeypatch
+):
+    told = []
+    history = HistoryFile(tmp_path / "history.jsonl", told.append)
+    opened = type(history.path).open
+
+    def full(self, *args, **kwargs):
+        with opened(self, *args, **kwargs) as file:
+            file.write('{"half of a li')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for epoch in range(3):
+        history.on_epoch_begin(epoch)
+        with monkeypatch.context() as patch:
+            if epoch == 1:
+                patch.setattr(type(history.path), "open", full)
+            history.on_epoch_end(epoch, {})
+    assert [line["epoch"] for line in read(history.path)] == [1, 2, 3]
+    (line,) = told
+    assert str(history.path) in line and "No space left on device" in line

@@ -270,7 +270,9 @@ def test_what_killed_processes_left_is_removed_in_the_end(tmp_path):
         path.write_bytes(b"half")
     for path in (old, mine):
         os.utime(path, (0, 0))
+    (tmp_path / ".new.run.keras").write_bytes(b"of version 0.1")
     RunFolder(tmp_path).on_train_begin()
+    assert not (tmp_path / ".new.run.keras").exists()
     assert not old.exists() and new.exists() and mine.exists()
 
 

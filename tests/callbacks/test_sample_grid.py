@@ -1,3 +1,6 @@
+import errno
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -28,6 +31,20 @@ def test_grids_are_drawn_with_the_averages_and_training_goes_on(tmp_path):
     found = [np.asarray(Image.open(f)).astype("int32") for f in files]
     assert np.abs(found[1] - image_grid(drawn)[..., 0]).max() <= 1
     assert np.any(found[0] != found[1])
+
+
+def test_training_goes_on_where_a_grid_cannot_be_written(tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    told = []
+    model = tiny.compiled(tiny.model(0), "sgd")
+    grid = SampleGrid(tmp_path, num_images=1, num_steps=1, tell=told.append)
+    monkeypatch.setattr(os, "replace", fail)
+    model.fit(tiny.IMAGES, epochs=2, verbose=0, callbacks=[grid])
+    assert model.epochs_trained == 2
+    assert len(told) == 2 and "No space left on device" in told[0]
+    assert os.listdir(tmp_path) == []
 
 
 def test_details_that_nothing_has_learned_are_left_out(tmp_path):

@@ -1,8 +1,11 @@
 """Presets from the Hub: the real client, and a server that counts."""
 
+import errno
+import os
 import shutil
 import threading
 
+import huggingface_hub
 import keras
 import pytest
 from huggingface_hub import constants
@@ -147,3 +150,35 @@ def test_threads_that_ask_at_once_share_one_copy(hub, preset, cache):
         thread.join()
     assert len(found) == 3
     assert len(files_in(cache)) == 3
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Caches to which nothing can be written."""
+    snapshot = huggingface_hub.snapshot_download
+
+    def download(*args, **kwargs):
+        if not kwargs.get("local_files_only"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), "refs/main")
+        return snapshot(*args, **kwargs)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+
+
+def test_a_read_only_cache_serves_what_it_has(hub, preset, cache, request):
+    hub.add("me/tiny", preset)
+    keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache)
+    request.getfixturevalue("read_only")
+    hub.add("me/tiny", preset)  # a newer commit, which cannot be kept
+    with pytest.warns(UserWarning, match="hf://me/tiny@main may be newer"):
+        model = keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache)
+    local = keras_wmgm.from_preset(preset)
+    tiny.assert_equal(tiny.weights(model), tiny.weights(local))
+
+
+def test_a_cache_that_cannot_be_written_is_named(hub, preset, cache, read_only):
+    hub.add("me/tiny", preset)
+    with pytest.raises(OSError, match="make room.*HF_HOME.*Received") as error:
+        keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache)
+    assert error.value.errno == errno.EROFS
+    assert str(cache) in str(error.value) and "refs/main" in str(error.value)

@@ -282,11 +282,12 @@ def named(name):
 def of_layers_that_may_hold_code():
     network = tiny.score(1)
     layer = keras.layers.Lambda(lambda x: x)
+    inputs = {symbol.name: symbol for symbol in network.inputs}
     outputs = layer(network.outputs[0])
     return keras_wmgm.MultiscaleModel(
         (8, 8, 1),
         0,
-        factors.DiffusionFactor(keras.Model(network.inputs, outputs)),
+        factors.DiffusionFactor(keras.Model(inputs, outputs)),
     )
 
 
