@@ -77,8 +77,8 @@ def remove_leftovers(folder: Path, *names: str) -> None:
 
     Args:
         folder: The folder.
-        *names: Files that version 0.1 wrote under one other name each, which
-            may be removed at any time.
+        *names: Files that earlier versions wrote under one other name each;
+            these are removed at once.
     """
     with suppress(OSError):
         for name in names:

@@ -16,9 +16,9 @@ from keras_wmgm.callbacks import RunFolder
 from keras_wmgm.callbacks import load_run
 from keras_wmgm.factors import AdversarialFactor
 from keras_wmgm.networks import DetailCritic
-from keras_wmgm.utils.lock import NAME
 from keras_wmgm.utils.lock import FolderLock
 from tests.callbacks import interrupted
+from tests.callbacks.held import held
 from tests.models import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -198,43 +198,29 @@ def test_no_checkpoint_holds_weights_that_are_not_finite(
     assert path.read_bytes() == b"dear"
 
 
-HOLD = """
-import sys
-from filelock import FileLock
-lock = FileLock(sys.argv[1])
-lock.acquire()
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def other(tmp_path):
-    """Another process, which holds the folder."""
-    command = [sys.executable, "-c", HOLD, str(tmp_path / NAME)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-
-
-def test_a_second_run_in_a_folder_is_refused_until_the_first_is_dead(
-    tmp_path, other
-):
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_dead(tmp_path):
     folder = RunFolder(tmp_path)
-    model = interrupted.make()
-    folder.set_model(model)
-    for begin in (folder.save, folder.on_train_begin):
-        with pytest.raises(BlockingIOError, match="Another.*Received: "):
-            begin()
-    assert os.listdir(tmp_path) == ["run.lock"]
-    other.kill()
-    other.wait()
-    model.fit(
-        tiny.PIXELS, batch_size=16, epochs=1, verbose=0, callbacks=[folder]
-    )
+    folder.set_model(interrupted.make())
+    with held(tmp_path) as other:
+        for begin in (folder.save, folder.on_train_begin):
+            with pytest.raises(BlockingIOError, match="Another.*Received: "):
+                begin()
+        assert os.listdir(tmp_path) == ["run.lock"]
+        other.kill()
+        other.wait()
+        folder.on_train_begin()
+    folder.save()
+    folder.on_train_end()
     assert os.listdir(tmp_path) == ["run.keras"]
+
+
+def test_a_folder_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = RunFolder("~/run")
+    folder.set_model(interrupted.make())
+    folder.save()
+    assert folder.folder == tmp_path / "run"
+    assert not load_run("~/run").epochs_trained
 
 
 def test_one_process_may_take_a_folder_twice(tmp_path):
@@ -270,7 +256,7 @@ def test_what_killed_processes_left_is_removed_in_the_end(tmp_path):
         path.write_bytes(b"half")
     for path in (old, mine):
         os.utime(path, (0, 0))
-    (tmp_path / ".new.run.keras").write_bytes(b"of version 0.1")
+    (tmp_path / ".new.run.keras").write_bytes(b"of an earlier version")
     RunFolder(tmp_path).on_train_begin()
     assert not (tmp_path / ".new.run.keras").exists()
     assert not old.exists() and new.exists() and mine.exists()

@@ -19,6 +19,7 @@ from keras_wmgm.cli import plan as plans
 from keras_wmgm.cli import train as command
 from keras_wmgm.cli.progress import Progress
 from keras_wmgm.models.hybrid_wmgm import GAN_SIZE
+from tests.callbacks.held import held
 from tests.cli.command import content
 from tests.cli.command import ok
 from tests.cli.command import photographs
@@ -196,6 +197,53 @@ def test_a_run_that_was_stopped_goes_on(
     assert_same_run(folder, unbroken)
 
 
+def test_a_second_process_on_a_run_is_refused(start, unbroken, tmp_path):
+    folder = shutil.copytree(unbroken, tmp_path / "run")
+    new = tmp_path / "new"
+    new.mkdir()
+    with held(folder), held(new):
+        before = content(tmp_path)
+        for args in (("train", "--resume", folder), start(new)):
+            assert "Another process is at work" in refused(*args)
+        assert content(tmp_path) == before
+
+
+def test_an_optimizer_that_the_recipe_has_no_more_is_told(unbroken, tmp_path):
+    folder = shutil.copytree(unbroken, tmp_path / "run")
+    path = folder / "run.json"
+    facts = json.loads(path.read_text())
+    facts["recipe"]["optimizers"]["coarse"] = {"class": "SGD"}
+    path.write_text(json.dumps(facts))
+    result = run("train", "--resume", folder)
+    assert result.exit_code == 0, result.output
+    line = "coarse goes on with the Adam and the learning rate of its last run"
+    assert line in result.stderr
+
+
+@pytest.mark.parametrize(
+    "output", ["n" * 300, "n" * 300 + "/run", "/dev/null", "run/" * 1100]
+)
+def test_an_output_that_cannot_be_made_is_refused_first(
+    start, in_tmp, tmp_path, monkeypatch, output
+):
+    monkeypatch.setattr(plans, "read_recipe", None)
+    said = refused(*start(output))
+    assert "too long" in said or "there is a file" in said
+    assert content(tmp_path) == {} and not list(tmp_path.iterdir())
+
+
+def test_paths_may_begin_at_home(start, tmp_path, monkeypatch, photos):
+    """Also where the shell has left them as they are: --output=~/run."""
+    monkeypatch.setenv("HOME", str(photos.parent))
+    plan = []
+    monkeypatch.setattr(command, "_run", lambda *args: plan.append(args[0]))
+    run("train", "--data=~/photos", "--image-size=8", f"--output={tmp_path}/r")
+    assert plan[0].facts["data"] == str(photos)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run("train", f"--data={photos}", "--image-size=8", "--output=~/run")
+    assert plan[1].folder == tmp_path / "run"
+
+
 @pytest.mark.slow
 def test_a_run_that_never_was_saved_starts_anew(start, unbroken, tmp_path):
     folder = tmp_path / "run"
@@ -299,6 +347,11 @@ def test_a_run_from_a_preset_warms_its_critics_up(
     ]
     turns = [{"coarse"}, {"detail_2"}, {"critic_1", "detail_1"}]
     assert moves == [{"critic_1"}, {"critic_1"}, *turns]
+    metadata = tmp_path / "run" / "preset" / "metadata.json"
+    metadata = json.loads(metadata.read_text())
+    # No recipe makes it, and where the other preset lies is not told.
+    assert "recipe" not in metadata and metadata["tuned"] is True
+    assert metadata["init_from"] == preset.name
     recipe, facts = recipes.read_run(tmp_path / "run")
     assert facts["init_from"] == str(preset)
     assert recipe.data["image_size"] == 8

@@ -105,6 +105,9 @@ def test_a_corrupt_image_costs_no_other(preset, tmp_path):
         ("in", "in/large", "within the folder"),
         ("empty", "out", "no image in the folder"),
         ("twice", "out", "differ in their endings only"),
+        ("in/0.png", "n" * 300 + ".png", "File name too long"),
+        ("in", "n" * 300, "File name too long"),
+        ("in", "/dev/null", "a file of that name"),
     ],
 )
 def test_what_cannot_be_enlarged_is_refused(

@@ -48,3 +48,9 @@ def test_a_recipe_of_the_command_line_is_shown_in_the_card(preset):
     card = model_card("me/tiny", facts, (8, 8, 1), False)
     block = card.partition("```json\n")[2].partition("```")[0]
     assert json.loads(block) == recipe
+
+
+def test_a_card_names_the_preset_that_a_tuned_one_began_with():
+    facts = {"init_from": "clothing_64", "tuned": True}
+    card = model_card("me/tiny", facts, (8, 8, 1), False)
+    assert "- Recipe: starts from the weights of `clothing_64`\n" in card

@@ -249,7 +249,7 @@ def test_a_run_that_goes_on_begins_with_the_whole_rate(model):
     model.compile(recipes.build_optimizers(made, model, 40))
     optimizer = model.optimizer.by_role["coarse"]
     optimizer.learning_rate = 0.003  # what a clock has left of it
-    recipes.renew_rates(made, model, 40)
+    assert not recipes.renew_rates(made, model, 40)
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
 
 
@@ -257,7 +257,7 @@ def test_an_optimizer_of_another_class_keeps_its_rate(model):
     adam = {"class": "Adam", "learning_rate": 1e-3}
     old = make(stages=({},), optimizers={"coarse": adam})
     model.compile(recipes.build_optimizers(old, model, 40))
-    recipes.renew_rates(make(stages=({},)), model, 40)
+    assert recipes.renew_rates(make(stages=({},)), model, 40) == ["coarse"]
     rate = model.optimizer.by_role["coarse"].learning_rate
     assert float(rate) == pytest.approx(1e-3)
 
