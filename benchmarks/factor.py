@@ -45,11 +45,10 @@ from keras_wmgm.recipes import Stage
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
 from keras_wmgm.recipes import read_recipe
-from keras_wmgm.recipes.build import SCHEDULE
 from keras_wmgm.recipes.build import whole_table
 from keras_wmgm.utils.checks import check_choice
 
-SHARED = (*AVERAGED, *SCHEDULE, "global_clipnorm")
+SHARED = (*AVERAGED, "global_clipnorm", "decay", "warmup_steps")
 """What an optimizer has of the one that it takes the place of."""
 COMPILED = 3
 """Steps after which everything has been compiled."""

@@ -95,6 +95,7 @@ class DiffusionFactor(Factor):
     """
 
     takes_steps = True
+    warmup_steps = 300
 
     def __init__(
         self,

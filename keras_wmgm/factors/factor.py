@@ -60,6 +60,10 @@ class Factor(keras.layers.Layer):
     """Whether `noise_shapes`, `sample` and `calls` take `num_steps` and
     `sampler`."""
 
+    warmup_steps = 0
+    """Steps in which learning rates rise at first, where recipes do not say
+    otherwise."""
+
     training_only: tuple[str, ...] = ()
     """The roles of `networks` that only training needs. A preset has no
     weights for them."""

@@ -21,8 +21,6 @@ from keras_wmgm.utils.checks import check_choice
 KINDS = ("diffusion", "gan")
 DECAYS = (None, "cosine")
 OWN_OPTIMIZERS = {"ConvMuon": ConvMuon}
-SCHEDULE = {"decay": "cosine", "warmup_steps": 300}
-"""How a rate goes where a recipe does not say."""
 
 
 def build_model(recipe: Recipe) -> keras.Model:
@@ -207,8 +205,12 @@ def whole_table(tables: dict[str, dict], role: Role) -> dict[str, Any]:
             class begins anew.
     """
     optimizer = role.default_optimizer()
-    config = {"class": type(optimizer).__name__, **optimizer.get_config()}
-    whole = {**config, **SCHEDULE}
+    whole = {
+        "class": type(optimizer).__name__,
+        **optimizer.get_config(),
+        "decay": "cosine",
+        "warmup_steps": role.part.factor.warmup_steps,
+    }
     for name in dict.fromkeys((role.kind, role.name)):
         table = tables.get(name, {})
         whole = dict(table) if "class" in table else {**whole, **table}
