@@ -74,7 +74,7 @@ def test_a_preset_made_on_one_backend_draws_the_same_on_the_others(
 ):
     keras.utils.set_random_seed(6)
     model = tiny.mixed()
-    tiny.compiled(model, run_eagerly=tiny.BACKEND != "jax")
+    tiny.compiled(model, **tiny.EAGERLY)
     model.fit(tiny.IMAGES, batch_size=4, verbose=0)
     handle = model.upload_to_hub("me/tiny", token=TOKEN)
     model.use_average(True)
