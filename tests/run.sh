@@ -3,13 +3,18 @@
 # Arguments go to pytest: `bash tests/run.sh --slow -k haar`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+suite() {  # a backend, and what pytest is told
+  # Files go in their order: the long ones are not left to the end.
+  KERAS_BACKEND=$1 OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 \
+    python -m pytest -n auto --dist loadfile --no-loadscope-reorder "${@:2}"
+}
+
 ruff check .
 ruff format --check .
 for backend in tensorflow jax torch; do
   echo "== KERAS_BACKEND=$backend"
-  KERAS_BACKEND=$backend OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 \
-    python -m pytest -n auto --dist loadfile "$@"
+  suite $backend -m "not once" "$@"
 done
-echo "== the slow ones, once"
-KERAS_BACKEND=torch OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 \
-  python -m pytest -n auto --dist loadfile --slow -m slow
+echo "== the slow ones, and those that need no backend, once"
+suite torch --slow -m "slow or once"

@@ -73,12 +73,14 @@ def test_import_adds_no_backend_to_those_of_keras():
     assert not added & FOREIGN
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("file", FILES)
 def test_file_imports_no_backend(file):
     tops = {name.partition(".")[0] for name in imported(FILES[file])}
     assert not tops & FOREIGN
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "file", [file for file in FILES if Path(file).parts[0] in ABOVE]
 )

@@ -1,6 +1,4 @@
-import os
 import signal
-import time
 
 import keras
 import pytest
@@ -101,7 +99,7 @@ def test_a_signal_stops_after_its_batch_and_the_run_is_saved(
     before = signal.getsignal(number)
     with StopOnSignal() as stop:
         assert signal.getsignal(number) == stop._hear
-        at = At(0, 1, lambda: os.kill(os.getpid(), number))
+        at = At(0, 1, lambda: signal.raise_signal(number))
         folder = RunFolder(tmp_path, minutes=60)
         model.fit(epochs=9, callbacks=[at, stop, folder], **FIT)
         # A second one would be heard by who was there before.
@@ -112,13 +110,20 @@ def test_a_signal_stops_after_its_batch_and_the_run_is_saved(
     assert load_run(tmp_path).epochs_trained == 1
 
 
-def test_a_second_signal_ends_at_once(model):
+@pytest.fixture
+def ctrl_c():
+    """SIGINT interrupts; a job in the background is started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_ends_at_once(model, ctrl_c):
     def twice():
-        os.kill(os.getpid(), signal.SIGINT)
-        while stop.received is None:  # two that come together count as one
-            time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
+        signal.raise_signal(signal.SIGINT)
+        assert stop.received == signal.SIGINT
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second signal was not heard")
 
     with StopOnSignal() as stop, pytest.raises(KeyboardInterrupt):
         model.fit(callbacks=[At(0, 0, twice), stop], **FIT)

@@ -222,7 +222,7 @@ def test_fit_takes_images_in_any_container(model, source):
     ],
 )
 def test_the_first_fit_reads_the_statistics(source):
-    model = tiny.compiled(tiny.model(0), "sgd", run_eagerly=True)
+    model = tiny.compiled(tiny.model(0), "sgd", **tiny.EAGERLY)
     expected = tiny.model(0)
     expected.adapt(tiny.PIXELS)
     model.fit(SOURCES[source](), verbose=0, steps_per_epoch=1)
@@ -235,7 +235,7 @@ def test_the_first_fit_reads_the_statistics(source):
 
 def test_epochs_go_on_over_several_fits():
     batches = ImageBatches(tiny.PIXELS, 8)
-    model = tiny.compiled(tiny.model(0), "sgd", run_eagerly=True)
+    model = tiny.compiled(tiny.model(0), "sgd", **tiny.EAGERLY)
     model.fit(batches, epochs=2, verbose=0)
     assert model.epochs_trained == 2
     orders = []

@@ -3,7 +3,6 @@
 import importlib.util
 import socket
 import threading
-import time
 from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
@@ -35,7 +34,7 @@ class FaultyHandler(local_hub.Handler):
             rival()
         status = next((s for p, s in hub.faults.items() if p in self.path), 0)
         if status == "silent":
-            time.sleep(30)
+            hub.closing.wait()
         elif status:
             self.body = self.rfile.read(
                 int(self.headers["Content-Length"] or 0)
@@ -64,10 +63,10 @@ class FaultyHandler(local_hub.Handler):
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True
                 return
-            if hub.pause and "/lfs/" in self.path:
-                for start in range(0, len(content), 1 << 16):
-                    self.wfile.write(content[start : start + (1 << 16)])
-                    time.sleep(hub.pause)
+            if hub.holds and "/lfs/" in self.path:
+                self.wfile.write(content[: len(content) // 2])
+                hub.holding.set()
+                hub.closing.wait()
                 return
         super().write(content)
 
@@ -78,7 +77,8 @@ class FaultyHub(local_hub.Hub):
     Attributes:
         faults: A status, `"gated"` or `"silent"`, by a part of the path.
         cut_every: Each so-many-th transfer ends half way.
-        pause: Seconds after each 64 KiB of a large file.
+        holds: Whether large files stop half way, with the connection open.
+        holding: Is set once one has.
         sent: Path and range of each transfer of a file.
         rival: Called once, before the next commit is made.
     """
@@ -88,7 +88,8 @@ class FaultyHub(local_hub.Hub):
         # As of another host, as the Hub's large files are.
         self.large_files_at = self.url.replace("127.0.0.1", "localhost")
         self.faults, self.sent, self.connections = {}, [], []
-        self.cut_every, self.transfers, self.pause = 0, 0, 0.0
+        self.cut_every, self.transfers, self.holds = 0, 0, False
+        self.holding, self.closing = threading.Event(), threading.Event()
         self.rival = None
 
     def process_request(self, request, client_address):
@@ -124,6 +125,7 @@ def running(folder):
     try:
         yield hub
     finally:
+        hub.closing.set()
         hub.shutdown()
         hub.server_close()
         hub.hang_up()

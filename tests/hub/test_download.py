@@ -85,7 +85,7 @@ def test_a_private_repository_is_read_with_a_token(hub, preset, cache):
     assert keras_wmgm.from_preset("hf://me/tiny", **options).adapted
 
 
-def test_cached_files_serve_where_the_hub_does_not(hub, preset, cache):
+def test_cached_files_serve_where_the_hub_does_not(hub, preset, cache, silence):
     hub.add("me/tiny", preset)
     keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache)
     asked = len(hub.requests)
@@ -94,7 +94,7 @@ def test_cached_files_serve_where_the_hub_does_not(hub, preset, cache):
     assert len(hub.requests) == asked
     hub.faults = {"": 500}
     assert keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache).adapted
-    hub.faults = {"": "silent"}
+    silence()
     assert keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache).adapted
 
 

@@ -238,7 +238,7 @@ def test_layers_that_were_frozen_stay_frozen_after_fitting_a_factor(depth):
     if depth:
         layer = layer._layers[0]
     layer.trainable = False
-    model.compile("sgd", run_eagerly=tiny.BACKEND != "jax")
+    model.compile("sgd", **tiny.EAGERLY)
     before, values = flags(model), tiny.weights(model)
     assert not all(before["detail"].values())
     fit(model, "coarse", steps_per_epoch=1)

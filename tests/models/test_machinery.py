@@ -144,7 +144,7 @@ def test_a_backup_is_restored(followed, tmp_path):
 def test_tensorboard_gets_the_losses(tmp_path):
     pytest.importorskip("tensorboard")
     pytest.importorskip("tensorflow")
-    model = tiny.compiled(tiny.model(0), "sgd", run_eagerly=True)
+    model = tiny.compiled(tiny.model(0), "sgd", **tiny.EAGERLY)
     board = keras.callbacks.TensorBoard(tmp_path)
     model.fit(IMAGES, callbacks=[board], **FIT)
     (file,) = (tmp_path / "train").glob("events*")
@@ -164,9 +164,9 @@ def test_mixed_precision_trains_and_draws(mixed_bfloat16):
 
 
 def test_mixed_precision_losses_are_near_the_full_ones(mixed_bfloat16):
-    half = tiny.compiled(tiny.model(), "sgd", run_eagerly=True)
+    half = tiny.compiled(tiny.model(), "sgd", **tiny.EAGERLY)
     keras.config.set_dtype_policy("float32")
-    full = tiny.compiled(tiny.model(), "sgd", run_eagerly=True)
+    full = tiny.compiled(tiny.model(), "sgd", **tiny.EAGERLY)
     for role, network in full.networks.items():
         network.set_weights(half.networks[role].get_weights())
     results = []

@@ -11,6 +11,9 @@ from tests.helpers import wave
 
 BACKEND = keras.backend.backend()
 
+EAGERLY = {"run_eagerly": BACKEND != "jax"}
+"""How a few steps compile soonest: JAX would compile every operation alone."""
+
 IMAGES = 0.8 * wave((16, 8, 8, 1))
 PIXELS = np.rint((IMAGES + 1) * 127.5).astype("uint8")
 

@@ -7,6 +7,7 @@ from keras_wmgm import networks
 from tests.helpers import run_examples
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "name, count, tolerance",
     [

@@ -27,7 +27,7 @@ def trained():
     model = tiny.mixed()
     ema = {"use_ema": True, "ema_momentum": 0.5}
     optimizer = keras.optimizers.Adam(1e-2, **ema)
-    tiny.compiled(model, optimizer, run_eagerly=tiny.BACKEND != "jax")
+    tiny.compiled(model, optimizer, **tiny.EAGERLY)
     # After its first step the average is still the weight itself.
     model.fit(tiny.IMAGES, batch_size=4, verbose=0)
     return model
@@ -122,7 +122,7 @@ def test_the_critic_is_described_and_made_for_training(saved, trained):
     assert list(model.networks) == roles
     drawing = tiny.weights(model)
     statistics = tiny.weights(model)["pyramid"]
-    model.compile(run_eagerly=tiny.BACKEND != "jax")
+    model.compile(**tiny.EAGERLY)
     assert sorted(model.networks) == ["coarse", "critic_1", *roles[1:]]
     critic = trained.networks["critic_1"]
     made = model.networks["critic_1"]

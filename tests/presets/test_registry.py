@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import cache
 
 import pytest
 
@@ -98,16 +99,21 @@ def test_every_entry_is_sound(name):
         assert preset.bytes == (size or None)
 
 
+@cache
+def described(preset):
+    """Return the model that a preset's configuration describes."""
+    return keras_wmgm.from_preset(preset, load_weights=False)
+
+
+@pytest.mark.once
 @pytest.mark.parametrize("name", presets.REGISTRY)
 def test_the_zoo_has_the_networks_that_the_package_describes(name, tmp_path):
     here = presets.REGISTRY[name]
     elsewhere = registry.read_registry(checkout=tmp_path)[name]
-    found = [
-        keras_wmgm.from_preset(p.folder, load_weights=False)
-        for p in {here.folder: here, elsewhere.folder: elsewhere}.values()
-    ]
-    for role, network in found[0].networks.items():
-        assert network.config == found[-1].networks[role].config, role
+    elsewhere = name if elsewhere.folder == here.folder else elsewhere.folder
+    ours, theirs = described(name), described(elsewhere)
+    for role, network in ours.networks.items():
+        assert network.config == theirs.networks[role].config, role
 
 
 def settings(factor):
@@ -117,6 +123,7 @@ def settings(factor):
     return {n: v for n, v in factor.get_config().items() if n not in others}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "name", [name for name, p in presets.REGISTRY.items() if p.recipe]
 )
@@ -124,7 +131,7 @@ def test_a_preset_is_what_its_recipe_makes(name):
     preset = presets.REGISTRY[name]
     recipe = keras_wmgm.recipes.read_recipe(registry.CHECKOUT / preset.recipe)
     made = keras_wmgm.recipes.build_model(recipe)
-    model = keras_wmgm.from_preset(name, load_weights=False)
+    model = described(name)
     assert folders.count_parameters(model) == preset.parameters
     draws = [role for role in made.networks if role != "critic"]
     assert list(model.networks) == draws

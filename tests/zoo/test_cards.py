@@ -11,6 +11,7 @@ from keras_wmgm import presets
 
 ROOT = Path(keras_wmgm.__file__).parents[1]
 CARDS = sorted(path.parent.name for path in ROOT.glob("zoo/*/metrics.json"))
+pytestmark = pytest.mark.once
 LEVELS = r"photographs, coarse band (\d) only \| ([\d,]+)"
 
 

@@ -48,6 +48,7 @@ def test_stages_train_every_network_once(name):
     assert all(stage.num_epochs(1000) for stage in recipe.stages)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", sorted(PARAMETERS.keys() - {"colon_128"}))
 def test_parameters(name):
     recipe = keras_wmgm.recipes.read_recipe(RECIPES[name])
