@@ -1,4 +1,41 @@
-"""Callbacks for `fit`, beside Keras's own."""
+"""Callbacks for `fit`, beside Keras's own.
+
+Keras's callbacks work with the names that `fit` reports. Its total, `loss`, is
+a sum over networks that are trained against each other or for different
+bands, so watch one network's loss, and say what is better with `mode`: Keras
+can guess that for `loss` only. Between epochs the networks hold their averaged
+weights, so what is validated, compared, saved and restored is what draws.
+
+>>> import tempfile
+>>> from keras_wmgm import factors, networks
+>>> network = networks.ScoreUNet(1, filters=(4,), num_blocks=1)
+>>> model = keras_wmgm.MultiscaleModel(
+...     (8, 8, 1), 0, factors.DiffusionFactor(network))
+>>> model.compile()
+>>> images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1))
+>>> folder = tempfile.TemporaryDirectory()
+
+Stop when held-out images are no longer learned better, with the weights of the
+best epoch; keep that epoch's model in a file; learn more slowly on a plateau:
+
+>>> best = {"monitor": "val_coarse_loss", "mode": "min"}
+>>> history = model.fit(
+...     images,
+...     validation_data=images[:4],
+...     epochs=2,
+...     verbose=0,
+...     callbacks=[
+...         keras.callbacks.EarlyStopping(
+...             **best, patience=5, restore_best_weights=True),
+...         keras.callbacks.ModelCheckpoint(
+...             f"{folder.name}/best.keras", **best, save_best_only=True),
+...         keras.callbacks.ReduceLROnPlateau(**best, factor=0.5, patience=3)])
+>>> twin = keras.saving.load_model(f"{folder.name}/best.keras")
+>>> twin.epochs_trained
+2
+
+`SwapEMAWeights` is not needed: what it does is what `fit` does.
+"""
 
 from keras_wmgm.callbacks.decay import DecayOverTime as DecayOverTime
 from keras_wmgm.callbacks.history_file import HistoryFile as HistoryFile

@@ -201,8 +201,9 @@ class Learning:
             factors: What to train: names as in `factors`, `"detail"` for all
                 details, `"critic"` for all critics, `"guide"` for all
                 guides, or roles as in `networks`; all else is left untouched.
-                Guides, which are to learn less, are trained only where they
-                are named themselves. Defaults to all, guides included.
+                A factor's name stands for all its networks but its guide,
+                which is to learn less; `"draw_1"` is the network alone that
+                draws level 1. Defaults to all, guides included.
             **kwargs: `keras.Model.fit`'s. `batch_size` is for arrays. Of an
                 array or `ImageBatches`, `steps_per_epoch` leaves out the rest
                 of an epoch's order, as `max_batches` does, so it is at most
@@ -396,7 +397,7 @@ class Learning:
         for i, state in enumerate(states):
             state.assign(store[f"random_{i}"])
         self.epochs_trained = int(np.asarray(store["epochs_trained"]))
-        self._training.averages.shown = bool(np.asarray(store["averaged"]))
+        self._training.averages.loaded(bool(np.asarray(store["averaged"])))
 
     def _random_states(self):
         weights = {id(v) for v in (*self.weights, *self.metrics_variables)}

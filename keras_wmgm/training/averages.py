@@ -41,6 +41,11 @@ class Averages:
             self._swap(variable, average)
         self.shown = shown and bool(pairs)
 
+    def loaded(self, shown: bool) -> None:
+        """Note what a file says of weights that have just been read."""
+        self.shown = shown
+        self._marks.clear()
+
     def _swap(self, variable, average):
         # A copy: on torch NumPy sees what is assigned later.
         value = np.array(keras.ops.convert_to_numpy(variable))

@@ -107,3 +107,19 @@ def test_rates_are_reduced_on_a_plateau():
     made.fit(epochs=3, callbacks=[Record(best=0), plateau], **FIT)
     rates = [float(o.learning_rate) for o in made.optimizer.optimizers]
     np.testing.assert_allclose(rates, 0.05 / 4)
+
+
+def test_weights_that_are_loaded_are_not_taken_for_set_ones(tmp_path):
+    made = model()
+    made.fit(epochs=1, **FIT)
+    made.save_weights(tmp_path / "first.weights.h5")
+    drawn = tiny.weights(made)
+    made.use_average(False)
+    raw = tiny.weights(made)
+    made.fit(initial_epoch=1, epochs=3, **FIT)
+    assert made.averaged
+    made.load_weights(tmp_path / "first.weights.h5")
+    assert made.averaged
+    tiny.assert_equal(tiny.weights(made), drawn)
+    made.use_average(False)
+    tiny.assert_equal(tiny.weights(made), raw)
