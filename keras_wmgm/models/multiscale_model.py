@@ -5,8 +5,10 @@ from typing import Any
 import keras
 
 from keras_wmgm.factors.factor import Factor
+from keras_wmgm.models.compiling import Compiling
 from keras_wmgm.models.generation import Generation
 from keras_wmgm.models.learning import Learning
+from keras_wmgm.models.saving import Saving
 from keras_wmgm.models.sharing import Sharing
 from keras_wmgm.models.upscaling import Upscaling
 from keras_wmgm.models.wavelet_pyramid import WaveletPyramid
@@ -18,7 +20,9 @@ from keras_wmgm.utils.serialization import register
 
 
 @register
-class MultiscaleModel(Learning, Generation, Upscaling, Sharing, keras.Model):
+class MultiscaleModel(
+    Compiling, Learning, Generation, Upscaling, Saving, Sharing, keras.Model
+):
     """A generative model of images, factorised over their Haar pyramid.
 
         p(x) = p(x_L^S) prod_{k=S..1} p(x_H^k | x_L^k)      (WMGM, Eq. 17)
