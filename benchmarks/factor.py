@@ -189,11 +189,10 @@ def parse(argv):
 
 def check_factor(recipe, factor):
     """Return the level of a factor, or refuse one that has not one level."""
-    levels = {
-        part.name: part.levels[0]
-        for part in build_model(recipe).parts
-        if part.kind == "detail" and len(part.levels) == 1
-    }
+    model = build_model(recipe)
+    details = [part for part in model.parts if part.kind == "detail"]
+    levels = {} if model.shares_details else dict(enumerate(details, start=1))
+    levels = {part.name: k for k, part in levels.items()}
     if not levels:
         raise ValueError(
             "The recipe must have details of each level, [[model.details]]; "

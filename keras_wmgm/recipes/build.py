@@ -205,9 +205,11 @@ def whole_table(tables: dict[str, dict], role: Role) -> dict[str, Any]:
             class begins anew.
     """
     optimizer = role.default_optimizer()
+    config = optimizer.get_config()
+    del config["name"]
     whole = {
         "class": type(optimizer).__name__,
-        **optimizer.get_config(),
+        **config,
         "decay": "cosine",
         "warmup_steps": role.part.factor.warmup_steps,
     }

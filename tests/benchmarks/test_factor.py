@@ -54,6 +54,7 @@ def test_the_rows_of_a_factor(inputs, weights, tmp_path, capsys):
         "factor": "detail_1",
         "minutes": 0.02,
         "features": weights,
+        "num-images": 64,
         "num-steps": 1,
         "upon": tmp_path / "preset",
     }

@@ -151,6 +151,9 @@ def test_tensorboard_gets_the_losses(tmp_path):
     assert b"coarse_loss" in file.read_bytes()
 
 
+@pytest.mark.skipif(
+    not tiny.learns_in_bfloat16(), reason="no bfloat16 on this processor"
+)
 def test_mixed_precision_trains_and_draws(mixed_bfloat16):
     model = tiny.compiled(tiny.model(), averaging())
     before = tiny.weights(model)

@@ -163,6 +163,19 @@ def moved(actual, expected):
     }
 
 
+def learns_in_bfloat16():
+    """Return whether this machine can take a step in bfloat16.
+
+    PyTorch has no gradient of a convolution in bfloat16 for processors without
+    instructions for it.
+    """
+    if BACKEND != "torch":
+        return True
+    import torch
+
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def random_states(model):
     """Return the variables that hold the states of all random generators."""
     states = [v for v in model.variables if "seed_generator" in v.path]
