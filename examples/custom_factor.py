@@ -53,10 +53,7 @@ class LaplaceFactor(factors.Factor):
                 f"serve this band. Received: {made_for}"
             )
 
-    # `**unused`: the level k, which one network for each level need not be
-    # told, the reconstructed image, and how often a sampler may step.
-
-    def loss(self, target, condition, seed=None, training=True, **unused):
+    def loss(self, target, condition, k, reconstruct, seed, training=True):
         """The negative log-likelihood of a value, in nats."""
         condition = self.corrupt(condition, seed, training)
         mean, width = self.law(condition, training)
@@ -71,11 +68,11 @@ class LaplaceFactor(factors.Factor):
         mean, width = ops.split(ops.cast(output, "float32"), 2, axis=-1)
         return mean, ops.softplus(width) + NARROWEST
 
-    def noise_shapes(self, shape, **unused):
+    def noise_shapes(self, shape):
         height, width, channels = shape
         return {"start": (height, width, 4 * channels)}
 
-    def sample(self, noise, condition, k, **unused):
+    def sample(self, noise, condition, k):
         # Noise is always standard normal. Half the sum of two squares of it
         # is exponential, and the difference of two such is Laplacian.
         a, b, c, d = ops.split(noise["start"], 4, axis=-1)

@@ -17,17 +17,12 @@ CONDITION_NOISE = 0.1
 
 def coarse_diffusion(channels: int) -> DiffusionFactor:
     """Return the diffusion of a coarse band."""
-    network = ScoreUNet(channels, attention_levels=(1,), normalization=None)
-    return DiffusionFactor(network)
+    return DiffusionFactor(ScoreUNet(channels, attention_levels=(1,)))
 
 
 def detail_diffusion(channels: int) -> DiffusionFactor:
     """Return the conditional diffusion of a detail band."""
-    network = ScoreUNet(
-        3 * channels,
-        condition_channels=channels,
-        normalization=None,
-    )
+    network = ScoreUNet(3 * channels, condition_channels=channels)
     return DiffusionFactor(
         network, grid="karras", condition_noise=CONDITION_NOISE
     )

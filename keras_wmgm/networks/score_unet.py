@@ -70,7 +70,8 @@ class ScoreUNet(Network):
 
     >>> net = keras_wmgm.networks.ScoreUNet(
     ...     3, out_channels=6, filters=(128, 256, 256, 256), num_blocks=3,
-    ...     attention_levels=(1, 2), attention_gates=False)
+    ...     attention_levels=(1, 2), attention_gates=False,
+    ...     normalization="group")
 
     Reference:
         Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic
@@ -90,7 +91,7 @@ class ScoreUNet(Network):
         attention_levels: tuple[int, ...] = (),
         num_heads: int = 4,
         attention_gates: bool = True,
-        normalization: str | None = "group",
+        normalization: str | None = None,
         dropout: float = 0.0,
         dtype=None,
         **kwargs,

@@ -59,6 +59,7 @@ def score_unet():
         filters=(4, 8, 8),
         num_blocks=1,
         attention_levels=(1,),
+        normalization="group",
     )
     condition = wave((*X.shape[:3], 2), 1)
     return net, {

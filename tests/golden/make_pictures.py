@@ -31,7 +31,7 @@ CASES = {
 def make():
     """Return a model of three kinds of factor that needs no training."""
     size = {"filters": (4, 8)}
-    score = {"num_blocks": 1, **size}
+    score = {"num_blocks": 1, "normalization": "group", **size}
     model = MultiscaleModel(
         (16, 16, 3),
         2,
