@@ -59,7 +59,7 @@ class Compiling:
         _refuse_unknown(unknown)
         for part in self.parts:
             part.factor.prepare_training()
-        refuse_float16(self, self.networks.values())
+        refuse_float16(self)
         before = self.optimizer.by_role if self.compiled else {}
         by_role = optimizers_by_role(optimizer, self.parts.roles, before)
         variables = {role.name: role.variables for role in self.parts.roles}

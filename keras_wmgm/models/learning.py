@@ -5,19 +5,21 @@ from typing import Any
 
 import keras
 
+from keras_wmgm.data.image_batches import ImageBatches
+from keras_wmgm.data.streams import check_batch
 from keras_wmgm.training.fit_data import check_arguments
 from keras_wmgm.training.fit_data import check_reiterable
 from keras_wmgm.training.fit_data import held_out_data
 from keras_wmgm.training.fit_data import training_data
 from keras_wmgm.training.fit_data import validation_data
-from keras_wmgm.training.housekeeping import first_callbacks
+from keras_wmgm.training.housekeeping import Housekeeping
 from keras_wmgm.training.housekeeping import without_swaps
 from keras_wmgm.training.losses import reported
 from keras_wmgm.training.losses import total_loss
 from keras_wmgm.training.state import TrainingState
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.interrupts import Interrupts
-from keras_wmgm.utils.interrupts import Kept
+from keras_wmgm.utils.interrupts import RestoredOnError
 from keras_wmgm.utils.seeds import as_keras_seed
 
 TEST_SEED = 0x5EED
@@ -121,9 +123,7 @@ class Learning:
                 range, for no images, for a one-shot iterator before `adapt`,
                 and for an epoch that would never end.
             TypeError: For targets and sample weights.
-            FloatingPointError: If the loss is not finite and Keras reads the
-                data itself (`tf.data`), so that only the first batch was
-                checked.
+            FloatingPointError: If the loss is not finite after an epoch.
 
         Warns:
             UserWarning: If no float is below 0, as in images in [0, 1].
@@ -146,17 +146,19 @@ class Learning:
             self.adapt(x)
         callbacks = without_swaps(kwargs.pop("callbacks", None))
         self._set_active(roles, "train")
-        with Interrupts() as interrupts, Kept(self) as kept:
-            first = first_callbacks(x, data, interrupts, kept)
-            try:
+        told = data if isinstance(data, ImageBatches) else x
+        try:
+            with (
+                Interrupts() as interrupts,
+                RestoredOnError(self, optimizer=True) as restored,
+            ):
+                first = Housekeeping(told, interrupts, restored)
                 return super().fit(
-                    data, callbacks=[*first, *callbacks], **kwargs
+                    data, callbacks=[first, *callbacks], **kwargs
                 )
-            except KeyboardInterrupt:
-                self.use_average(True)
-                raise
-            finally:
-                self._set_active(self.parts.present)
+        finally:
+            self.use_average(True)
+            self._set_active(self.parts.present)
 
     def _set_active(self, roles, function=None):
         """Note which roles learn, and let the factors know.
@@ -186,6 +188,41 @@ class Learning:
         setattr(self, f"{function}_step", step)
         setattr(self, f"{function}_function", None)
 
+    def train_on_batch(self, x: Any, **kwargs):
+        """Take one step of all networks; leaves their raw weights in place.
+
+        Call `use_average(True)` before drawing.
+
+        Args:
+            x: A batch of images, as of `fit`.
+            **kwargs: `keras.Model.train_on_batch`'s.
+
+        Raises:
+            ValueError: As of `fit`.
+        """
+        batch = self._batch(super().train_on_batch, x, kwargs)
+        self.use_average(False)
+        self._set_active(self.parts.present, "train")
+        return super().train_on_batch(batch, **kwargs)
+
+    def test_on_batch(self, x: Any, **kwargs):
+        """Return what `fit` reports, on one batch; see `train_on_batch`."""
+        batch = self._batch(super().test_on_batch, x, kwargs)
+        self._set_active(self.parts.present, "test")
+        return super().test_on_batch(batch, **kwargs)
+
+    def _batch(self, method, x, kwargs):
+        """Return a batch of images, or refuse it."""
+        self._check_compiled(method.__name__)
+        self._check_adapted(method.__name__)
+        check_arguments(method, kwargs)
+        (batch,) = check_batch(x, self.image_shape)
+        return batch
+
+    def predict(self, *args, **kwargs):
+        with RestoredOnError(self):
+            return super().predict(*args, **kwargs)
+
     def evaluate(self, x: Any = None, **kwargs):
         """Return what `fit` reports, on held-out images.
 
@@ -214,11 +251,15 @@ class Learning:
         return self._evaluate(data, kwargs, self.parts.present)
 
     def _evaluate(self, data, kwargs, roles):
+        before = self.training_state.active
         self._set_active(roles, "test")
         fresh = keras.random.SeedGenerator(TEST_SEED)
         self.test_seed.state.assign(fresh.state)
-        with Kept(self):
-            return super().evaluate(data, **kwargs)
+        try:
+            with RestoredOnError(self):
+                return super().evaluate(data, **kwargs)
+        finally:
+            self._set_active(before)
 
     def _check_compiled(self, what):
         if not self.compiled:

@@ -17,15 +17,16 @@ class Saving:
             ValueError: If weights, averages or the state of an optimizer are
                 not finite. What was saved before is kept.
         """
-        self._check_finite("save")
+        self._prepare("save")
         super().save(filepath, *args, **kwargs)
 
     def save_weights(self, filepath: Any, *args, **kwargs) -> None:
         """Save weights as Keras does; refuses what `save` refuses."""
-        self._check_finite("save_weights")
+        self._prepare("save_weights")
         super().save_weights(filepath, *args, **kwargs)
 
-    def _check_finite(self, what):
+    def _prepare(self, what):
+        self.training_state.averages.settle()
         optimizer = self.optimizer.variables if self.compiled else []
         check_finite([*self.weights, *optimizer], what)
 

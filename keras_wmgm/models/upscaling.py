@@ -74,7 +74,9 @@ class Upscaling:
 
         model, count = self._samplers.get(plan), len(padded)
         limit = batch_limit(batch_size, count, bands)
-        large = draw_images(model, inputs, count, limit, dtype, verbose)
+        large = draw_images(
+            model, inputs, count, limit, dtype, verbose, "upscale"
+        )
         height, width = (factor * s for s in pixels.shape[1:3])
         return large[:, :height, :width]
 

@@ -117,6 +117,7 @@ def build_optimizers(
         role.name: _optimizer(
             whole_table(recipe.optimizers, role),
             _steps(recipe, model, role.name, num_images),
+            type(role.default_optimizer()),
         )
         for role in roles
     }
@@ -231,14 +232,15 @@ def _steps(recipe, model, role, num_images):
     return steps
 
 
-def _optimizer(settings, steps):
+def _optimizer(settings, steps, default):
     """Make an optimizer of a table, its rate decaying over the steps."""
+    known = {**OWN_OPTIMIZERS, default.__name__: default}
     settings = _with_none(settings)
     name = settings.pop("class", "Adam")
     decay = check_choice("decay", settings.pop("decay", None), DECAYS)
     warmup = settings.pop("warmup_steps", 0)
     try:
-        with keras.saving.custom_object_scope(OWN_OPTIMIZERS):
+        with keras.saving.custom_object_scope(known):
             made = keras.optimizers.get(
                 {"class_name": name, "config": settings}
             )

@@ -1,5 +1,7 @@
 """Samplers that have been made, to be used again."""
 
+from typing import Any
+
 import keras
 
 from keras_wmgm.factors.factor import Factor
@@ -19,30 +21,38 @@ class SamplerCache:
 
     def __init__(self, pyramid: keras.layers.Layer):
         self.pyramid = pyramid
-        self.made: dict[tuple, Sampler] = {}
+        self.made: dict[tuple, tuple[Sampler, list]] = {}
 
     def get(self, plan: list[Band]) -> Sampler:
-        """Return the sampler of a plan; the oldest of too many is dropped."""
+        """Return the sampler of a plan.
+
+        Where there would be too many, the one that was made first is dropped.
+        """
+        values = [_attributes(band.factor) for band in plan]
         key = tuple(
-            (band.name, *band.arguments.values(), *_attributes(band.factor))
-            for band in plan
+            (band.name, *band.arguments.values(), *map(_identity, own.items()))
+            for band, own in zip(plan, values, strict=True)
         )
         if key not in self.made:
             if len(self.made) == LIMIT:
                 del self.made[next(iter(self.made))]
-            self.made[key] = Sampler(self.pyramid, plan)
-        return self.made[key]
+            # The values are held, so that no other gets the identity of one.
+            self.made[key] = (Sampler(self.pyramid, plan), values)
+        return self.made[key][0]
 
 
-def _attributes(factor: Factor) -> list[tuple]:
-    """Return a factor's attributes, of which the compiled drawing is made.
+def _attributes(factor: Factor) -> dict[str, Any]:
+    """Return a factor's attributes, of which the compiled drawing is made."""
+    keras_own = vars(Factor())
+    return {n: v for n, v in vars(factor).items() if n not in keras_own}
+
+
+def _identity(attribute):
+    """Return what tells an attribute from another.
 
     Numbers and names count by their value, all else by identity: a network
     that is put in another's place counts, and its weights do not.
     """
+    name, value = attribute
     plain = (bool, int, float, str, type(None))
-    return [
-        (name, value if isinstance(value, plain) else id(value))
-        for name, value in sorted(vars(factor).items())
-        if not name.startswith("_") and name != "learning"
-    ]
+    return name, value if isinstance(value, plain) else id(value)

@@ -10,7 +10,7 @@ import numpy as np
 from keras_wmgm.sampling.sampler import Sampler
 from keras_wmgm.utils.finite import check_finite
 from keras_wmgm.utils.images import as_dtype
-from keras_wmgm.utils.interrupts import Kept
+from keras_wmgm.utils.interrupts import RestoredOnError
 
 
 def draw_images(
@@ -20,6 +20,7 @@ def draw_images(
     batch_size: int,
     dtype: str,
     verbose: int | str = "auto",
+    what: str = "generate",
 ) -> np.ndarray:
     """Return the images that a sampler draws.
 
@@ -36,13 +37,14 @@ def draw_images(
         batch_size: Images at once.
         dtype: One of `keras_wmgm.utils.images.DTYPES`.
         verbose: As of `keras.Model.predict`.
+        what: Who draws, for messages.
 
     Raises:
         ValueError: If the weights are not finite.
     """
-    check_finite(sampler.variables, "generate")
+    check_finite(sampler.variables, what)
     images, lost = None, []
-    with Kept(sampler):
+    with RestoredOnError(sampler):
         for first in _firsts(num_images, batch_size, verbose):
             batch = sampler.predict_on_batch(
                 inputs(range(first, first + batch_size))

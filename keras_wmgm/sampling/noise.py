@@ -31,6 +31,11 @@ def image_noise(
     return rng.standard_normal(shape, dtype="float32")
 
 
+def array_name(band: str, key: str) -> str:
+    """Return the name of the array with a band's `"start"` or `"steps"`."""
+    return band if key == "start" else f"{band}_{key}"
+
+
 class BandNoise(NamedTuple):
     """The noise that one band of one image takes.
 
@@ -47,8 +52,7 @@ class BandNoise(NamedTuple):
     @property
     def arrays(self) -> dict[str, str]:
         """The names of the arrays that hold it, by the keys of `shapes`."""
-        names = {"start": self.name, "steps": f"{self.name}_steps"}
-        return {key: names[key] for key in self.shapes}
+        return {key: array_name(self.name, key) for key in self.shapes}
 
 
 def draw(

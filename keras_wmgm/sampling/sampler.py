@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from keras_wmgm.sampling.noise import array_name
 from keras_wmgm.sampling.plan import Band
 from keras_wmgm.types import Tensor
+from keras_wmgm.utils.interrupts import RestoredOnError
 from keras_wmgm.utils.untracked import Untracked
 
 
@@ -66,10 +68,15 @@ class Sampler(keras.Model):
             thumbnail = fit_to_range(image, thumbnail) if upscales else image
         return ops.clip(thumbnail, -1.0, 1.0)
 
+    def predict(self, *args, **kwargs):
+        with RestoredOnError(self):
+            return super().predict(*args, **kwargs)
+
     def _sample(self, band, inputs, condition=None):
-        names = {"start": band.name, "steps": f"{band.name}_steps"}
         noise = {
-            key: inputs[name] for key, name in names.items() if name in inputs
+            key: inputs[array_name(band.name, key)]
+            for key in ("start", "steps")
+            if array_name(band.name, key) in inputs
         }
         return band.factor.sample(
             noise, condition, band.level, **band.arguments

@@ -33,6 +33,7 @@ class Averages:
         Before the first step there is no average, and nothing is done. A
         weight that was set from outside while the averages were shown is not
         overwritten: it is the new raw weight, and its average starts anew.
+        One that is set while the raw weights are in place is not noticed.
         """
         if shown == self.shown:
             return
@@ -43,8 +44,18 @@ class Averages:
 
     def loaded(self, shown: bool) -> None:
         """Note what a file says of weights that have just been read."""
-        self.shown = shown
+        self.shown = shown and any(o.use_ema for o in self.optimizers)
         self._marks.clear()
+
+    def settle(self) -> None:
+        """Make weights that were set from outside the raw ones, for a file."""
+        for optimizer in self.optimizers if self.shown else ():
+            for variable, average in averaged_variables(optimizer):
+                value = np.array(keras.ops.convert_to_numpy(variable))
+                mark = self._marks.get(id(variable))
+                if mark is not None and mark != _mark(value):
+                    average.assign(value)
+                    self._marks[id(variable)] = _mark(value)
 
     def _swap(self, variable, average):
         # A copy: on torch NumPy sees what is assigned later.

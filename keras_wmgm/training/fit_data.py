@@ -152,9 +152,11 @@ def validation_data(data: Any, image_shape: tuple, kwargs: dict) -> dict:
         return kwargs
     if isinstance(x, (tuple, list)) and x:
         x, *targets = x
-        check_arguments(
-            keras.Model.evaluate, dict(zip(REFUSED, targets, strict=False))
-        )
+        if any(target is not None for target in targets):
+            raise TypeError(
+                "`validation_data` is images alone, without targets and "
+                f"weights. Received: a tuple of {1 + len(targets)}"
+            )
     names = ("validation_data", "validation_batch_size", "validation_steps")
     size = getattr(data, "batch_size", None) or BATCH_SIZE
     held_out, kwargs = held_out_data(x, image_shape, kwargs, names, size)

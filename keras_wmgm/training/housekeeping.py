@@ -1,15 +1,13 @@
 """What `fit` does between the steps."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.training.parts import as_list
 from keras_wmgm.utils.interrupts import Interrupts
-from keras_wmgm.utils.interrupts import Kept
+from keras_wmgm.utils.interrupts import RestoredOnError
 
 
 class Housekeeping(keras.callbacks.Callback):
@@ -19,24 +17,31 @@ class Housekeeping(keras.callbacks.Callback):
     and when `fit` ends, the averages that draw. So validation, and every
     callback at the end of an epoch, has what is drawn and saved.
 
+    Training stops where a loss is not finite: every batch may be good, and the
+    learning rate too high; or Keras reads the data itself (`tf.data`), so that
+    only the first batch was checked.
+
     Args:
-        data: What is learned from; it is told which epoch it is.
+        data: What is told which epoch it is, if it has `set_epoch`.
         interrupts: Ctrl-C is met after a batch.
-        kept: The values from before, wanted until the first step is done.
+        restored: What gives variables back after an error.
     """
 
-    def __init__(self, data: Any, interrupts: Interrupts, kept: Kept):
+    def __init__(
+        self, data: Any, interrupts: Interrupts, restored: RestoredOnError
+    ):
         super().__init__()
-        self.data, self.interrupts, self.kept = data, interrupts, kept
+        self.data, self.interrupts = data, interrupts
+        self.restored = restored
 
     def on_epoch_begin(self, epoch, logs=None):
         self.interrupts.check()
         self.model.use_average(False)
+        self.restored.keep()
         if hasattr(self.data, "set_epoch"):
             self.data.set_epoch(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.kept.release()
         self.interrupts.check()
 
     def on_test_batch_end(self, batch, logs=None):
@@ -45,41 +50,14 @@ class Housekeeping(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.model.epochs_trained = epoch + 1
         self.model.use_average(True)
-
-
-class FiniteLoss(keras.callbacks.Callback):
-    """Stop where a loss is not finite, for data that Keras reads itself.
-
-    Only their first batch was checked.
-    """
-
-    def on_epoch_end(self, epoch, logs=None):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"The loss is not finite after epoch {epoch + 1}: an image of "
-                "the data is not (they are read by Keras, and only their "
-                "first batch was checked), or the learning rate is too high. "
+                f"The loss is not finite after epoch {epoch + 1}: lower the "
+                "learning rate, or clip the gradients (`global_clipnorm`); or "
+                "an image is not finite. What was saved before is kept. "
                 f"Received: loss={loss}"
             )
-
-
-def first_callbacks(
-    x: Any, data: Any, interrupts: Interrupts, kept: Kept
-) -> list[keras.callbacks.Callback]:
-    """Return what comes before the callbacks of a user.
-
-    Args:
-        x: The data as the user gave them.
-        data: The data as Keras gets them.
-        interrupts: As of `Housekeeping`.
-        kept: As of `Housekeeping`.
-    """
-    if isinstance(data, ImageBatches):
-        return [Housekeeping(data, interrupts, kept)]
-    first = [Housekeeping(x, interrupts, kept)]
-    checked = isinstance(data, (keras.utils.PyDataset, Iterator))
-    return first if checked else [*first, FiniteLoss()]
 
 
 def without_swaps(callbacks: Any) -> list[keras.callbacks.Callback]:

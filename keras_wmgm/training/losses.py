@@ -55,7 +55,8 @@ def total_loss(
         for k in part.levels:
             result = _loss_at(part, k, bands, reconstruct, seed, training)
             for key, loss in result.losses.items():
-                sums[key] = sums.get(key, 0.0) + loss
+                if part.factor.learns(key):
+                    sums[key] = sums.get(key, 0.0) + loss
             for measure in part.factor.measures:
                 value = getattr(result, measure)
                 if value is not None:

@@ -132,6 +132,12 @@ class Parts:
         for (name, served), factor in zip(places, details, strict=True):
             self.all.append(Part(name, "detail", factor, served))
         self.roles = tuple(role for part in self.all for role in part.roles)
+        names = [role.name for role in self.roles]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                "Two networks of a model would have one name: rename a role of "
+                f"a factor. Received: roles {', '.join(names)}"
+            )
 
     def __iter__(self):
         return iter(self.all)

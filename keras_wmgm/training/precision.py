@@ -1,22 +1,19 @@
 """The precisions that a model cannot learn in."""
 
-from collections.abc import Iterable
-
 import keras
 
 
-def refuse_float16(model: keras.Model, networks: Iterable[keras.Model]) -> None:
+def refuse_float16(model: keras.Model) -> None:
     """Refuse to train where a layer computes in float16.
 
     Args:
         model: The model.
-        networks: Its networks.
 
     Raises:
         ValueError: If a layer has such a dtype policy.
     """
-    layers = [layer for n in networks for layer in (n, *n.layers)]
-    names = {layer.dtype_policy.name for layer in (model, *layers)}
+    layers = model._flatten_layers()
+    names = {layer.dtype_policy.name for layer in layers}
     halves = {n for n in names if n.endswith("float16") and "bf" not in n}
     if halves:
         raise ValueError(

@@ -65,5 +65,7 @@ def fitted(
     if variables:
         new.build(variables)
         hand_on(optimizer, new, slots(new))
-    new._iterations.assign(optimizer._iterations)
+    for name, value in vars(optimizer).items():
+        if isinstance(value, keras.Variable):  # steps, rates, ...
+            getattr(new, name).assign(value)
     return new

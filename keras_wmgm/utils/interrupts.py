@@ -60,39 +60,51 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
-class Kept:
-    """Give a model its variables back if what follows fails.
+class RestoredOnError:
+    """Give a model its variables back if an error takes them.
 
     Keras's JAX trainer takes the arrays out of a model's variables while it
     runs, and an error leaves the variables empty. On other backends nothing is
     taken, so nothing is kept.
 
     Args:
-        model: The model; its optimizer's variables are kept, too.
+        model: The model.
+        optimizer: Whether its optimizer's variables may be taken, too.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, optimizer: bool = False):
         self.model = model
-        self.values = []
+        self.optimizer = optimizer
+        self.values: list[tuple[keras.Variable, np.ndarray]] = []
 
     def __enter__(self):
+        self.keep()
+        return self
+
+    def keep(self) -> None:
+        """Keep the values that the variables have now."""
         if keras.backend.backend() == "jax":
-            optimizer = getattr(self.model, "optimizer", None)
-            own = optimizer.variables if optimizer else []
             # Copies: an array may be handed on to be overwritten.
             self.values = [
                 (v, np.array(keras.ops.convert_to_numpy(v)))
-                for v in (*self.model.variables, *own)
+                for v in self._variables()
             ]
-        return self
 
-    def release(self) -> None:
-        """Keep the values no longer."""
-        self.values = []
+    def _variables(self):
+        own = self.model.optimizer.variables if self.optimizer else []
+        return [*self.model.variables, *own]
 
     def __exit__(self, kind, error, traceback):
-        if kind is not None and self.values:
-            self.model._jax_state = None  # what the trainer has yet to return
+        if kind is not None and any(_is_lost(v) for v, _ in self.values):
+            self.model._jax_state = None  # the trainer's own copy, lost too
             for variable, value in self.values:
                 variable.assign(value)
-        self.release()
+        self.values = []
+
+
+def _is_lost(variable):
+    try:
+        keras.ops.convert_to_numpy(variable)
+    except (RuntimeError, TypeError):
+        return True
+    return False
