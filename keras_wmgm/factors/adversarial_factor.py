@@ -178,7 +178,9 @@ class AdversarialFactor(Factor):
     ) -> FactorLoss:
         condition = self.corrupt(condition, seed, training)
         z = keras.random.normal(self._noise_shape(condition), seed=seed)
-        fake = self._generate(condition, z, k, training)
+        # A network that rests keeps its state, as of batch normalization.
+        fake = self._generate(condition, z, k, training and self.learns("draw"))
+        training = training and self.learns("critic")
 
         def see(details):
             if self.critic_input == "image":

@@ -42,6 +42,14 @@ def test_an_attribute_that_is_set_after_drawing_counts(model, name, value):
     assert np.abs(np.int32(changed) - before).max() > 2
 
 
+def test_numbers_of_numpy_are_told_apart(model):
+    drawn = []
+    for value in np.float32([1.0, 1.5, 2.0, 2.5, 3.0]):
+        model.coarse.temperature = value
+        drawn.append(model.generate(1, **DRAW).tobytes())
+    assert len(set(drawn)) == 5
+
+
 def test_a_network_that_is_exchanged_counts(model):
     before = model.generate(2, **DRAW)
     model.coarse.network = tiny.score(1)
@@ -56,11 +64,11 @@ def test_weights_that_are_not_finite_draw_nothing(model, what):
     }[what]
     kernel = model.networks["detail_1"].weights[0]
     kernel.assign(np.full(kernel.shape, np.nan, "float32"))
-    with pytest.raises(ValueError, match="finite.*Received: "):
+    with pytest.raises(ValueError, match=f"`{what}` needs.*finite.*Received: "):
         draw()
 
 
-def test_an_image_that_is_not_finite_is_told(model, monkeypatch):
+def test_an_image_that_is_not_finite_is_told(model):
     sampler = model.sampler(2)
     drawn = sampler.predict_on_batch
 

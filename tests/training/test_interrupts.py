@@ -41,7 +41,7 @@ def test_drawing_that_fails_leaves_the_weights(model, what, error):
         "upscale": lambda: model.upscale(tiny.PIXELS[:2], **DRAW),
     }[what]
     before, expected = tiny.weights(model), draw()
-    (sampler,) = model._samplers.made.values()
+    ((sampler, _),) = model._samplers.made.values()
     drawn = sampler.predict_function
     sampler.predict_function = failing(drawn, error)
     with pytest.raises(error):
@@ -161,3 +161,105 @@ def test_a_handler_of_ones_own_is_left_alone(model):
     finally:
         signal.signal(signal.SIGINT, before)
     assert heard == [1]
+
+
+class FailIn(Fail):
+    """Fails in the first step of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__("on_train_batch_begin")
+        self.epoch, self.now = epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def fail(self, *args, **kwargs):
+        if self.now == self.epoch:
+            for variable in self.model.variables:
+                # What a step that fails on JAX leaves of a variable.
+                if tiny.BACKEND == "jax":
+                    variable._value = None
+            raise Lost
+
+
+class Evaluate(keras.callbacks.Callback):
+    """Evaluates and draws at the end of an epoch, as users do."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.evaluate(tiny.IMAGES[:4], batch_size=4, verbose=0)
+        self.model.generate(1, **DRAW)
+
+
+def averaging():
+    return keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_epoch_that_fails_leaves_raw_weights_and_averages(epoch):
+    model = tiny.compiled(tiny.model(), averaging())
+    model.fit(**FIT)
+    drawn = tiny.weights(model)
+    model.use_average(False)
+    raw = tiny.weights(model)
+    model.use_average(True)
+    with pytest.raises(Lost):
+        model.fit(epochs=2, callbacks=[Evaluate(), FailIn(epoch)], **FIT)
+    assert model.averaged
+    if epoch == 0:
+        tiny.assert_equal(tiny.weights(model), drawn)
+        model.use_average(False)
+        tiny.assert_equal(tiny.weights(model), raw)
+    assert np.isfinite(model.fit(**FIT).history["loss"]).all()
+
+
+def test_an_evaluation_within_fit_changes_nobody_who_learns():
+    model = tiny.compiled(tiny.model(), "sgd", run_eagerly=tiny.EAGERLY)
+    model.adapt(tiny.IMAGES)
+    before = tiny.weights(model)
+    history = model.fit(
+        factors="coarse", epochs=2, callbacks=[Evaluate()], **FIT
+    ).history
+    assert tiny.moved(tiny.weights(model), before) == {"coarse"}
+    assert {n for n in history if n.endswith("_loss")} == {"coarse_loss"}
+
+
+def test_a_prediction_that_fails_leaves_the_weights(model):
+    before = tiny.weights(model)
+    for predicting, inputs in (
+        (model, tiny.IMAGES),
+        (model.sampler(2), model.draw_noise(2, 0, num_steps=2)),
+    ):
+        with pytest.raises(Lost):
+            predicting.predict(
+                inputs, verbose=0, callbacks=[Fail("on_predict_batch_end")]
+            )
+        tiny.assert_equal(tiny.weights(model), before)
+
+
+def test_a_batch_is_checked_and_steps_the_raw_weights():
+    model = tiny.compiled(tiny.model(0), averaging())
+    with pytest.raises(ValueError, match="`adapt"):
+        model.train_on_batch(tiny.IMAGES)
+    model.fit(**FIT)
+    model.use_average(False)
+    raw = tiny.weights(model)
+    model.use_average(True)
+    with pytest.raises(ValueError, match="look like .0, 255"):
+        model.train_on_batch(255 * np.abs(tiny.IMAGES))
+    model.train_on_batch(tiny.IMAGES[:4])
+    assert not model.averaged
+    after = tiny.weights(model)
+    assert tiny.moved(after, raw) == {"coarse"}
+    change = max(
+        np.abs(a - b).max()
+        for a, b in zip(after["coarse"], raw["coarse"], strict=True)
+    )
+    assert change < 0.02  # one step of Adam from the raw weights
+    losses = model.test_on_batch(tiny.IMAGES[:4], return_dict=True)
+    assert np.isfinite(losses["coarse_loss"])
+
+
+def test_a_fit_that_diverges_says_so():
+    model = tiny.compiled(tiny.model(0), keras.optimizers.SGD(1e30))
+    with pytest.raises(FloatingPointError, match="not finite.*Received: loss"):
+        model.fit(epochs=3, **FIT)

@@ -107,8 +107,38 @@ def test_a_generator_may_learn_while_its_critic_rests():
     model = tiny.compiled(scaled(), "sgd")
     model.adapt(tiny.IMAGES)
     before = tiny.weights(model)
-    model.fit(factors="draw_2", **FIT)
+    history = model.fit(factors="draw_2", **FIT).history
     assert tiny.moved(tiny.weights(model), before) == {"detail_2"}
+    assert {n for n in history if n.endswith("_loss")} == {"detail_2_loss"}
+
+
+def test_a_critic_that_rests_keeps_its_statistics():
+    model = tiny.small_wmgm(
+        1, size=8, channels=1, critic_kwargs={"normalization": "batch"}
+    )
+    tiny.compiled(model, "sgd")
+    model.adapt(tiny.IMAGES)
+    before = tiny.weights(model)
+    model.fit(factors="draw", **FIT)
+    assert tiny.moved(tiny.weights(model), before) == {"detail"}
+
+
+def test_names_that_would_be_two_roles_are_refused():
+    class Twice(Scaled):
+        @property
+        def networks(self):
+            return {"draw": self.network, "critic": self.error_size}
+
+    model = tiny.model(2, [Twice(plain(), plain()), tiny.gan()])
+    assert "critic_1" in model.networks
+
+    class Clash(Scaled):
+        @property
+        def networks(self):
+            return {"draw": self.network, "detail": self.error_size}
+
+    with pytest.raises(ValueError, match="one name.*Received: roles"):
+        tiny.model(2, [Clash(plain(), plain()), tiny.gan()])
 
 
 def test_a_factors_own_weight_learns_with_the_network_that_draws():
