@@ -72,7 +72,7 @@ class Upscaling:
             rows = np.minimum(indices, len(padded) - 1)
             return {"thumbnail": padded[rows], **draw(bands, seed, indices)}
 
-        model, count = self._samplers.get(plan), len(padded)
+        model, count = self._inference_models.get(plan), len(padded)
         limit = batch_limit(batch_size, count, bands)
         large = draw_images(model, inputs, count, limit, dtype, verbose)
         height, width = (factor * s for s in pixels.shape[1:3])

@@ -1,17 +1,17 @@
-"""Samplers that have been made, to be used again."""
+"""Inference models that have been made, to be used again."""
 
 import keras
 
 from keras_wmgm.factors.factor import Factor
+from keras_wmgm.sampling.inference_model import InferenceModel
 from keras_wmgm.sampling.plan import Band
-from keras_wmgm.sampling.sampler import Sampler
 
 LIMIT = 8
-"""Samplers that are kept. Each holds what was compiled for it."""
+"""How many inference models are kept. Each holds its compiled function."""
 
 
-class SamplerCache:
-    """The samplers of a model by what they draw and how.
+class InferenceModelCache:
+    """The inference models of one model, by what they draw and how.
 
     Args:
         pyramid: The model's `WaveletPyramid`.
@@ -19,10 +19,10 @@ class SamplerCache:
 
     def __init__(self, pyramid: keras.layers.Layer):
         self.pyramid = pyramid
-        self.made: dict[tuple, Sampler] = {}
+        self.made: dict[tuple, InferenceModel] = {}
 
-    def get(self, plan: list[Band]) -> Sampler:
-        """Return the sampler of a plan; the oldest of too many is dropped."""
+    def get(self, plan: list[Band]) -> InferenceModel:
+        """Return the model of a plan; the oldest of too many is dropped."""
         key = tuple(
             (band.name, *band.arguments.values(), *_attributes(band.factor))
             for band in plan
@@ -30,15 +30,15 @@ class SamplerCache:
         if key not in self.made:
             if len(self.made) == LIMIT:
                 del self.made[next(iter(self.made))]
-            self.made[key] = Sampler(self.pyramid, plan)
+            self.made[key] = InferenceModel(self.pyramid, plan)
         return self.made[key]
 
 
 def _attributes(factor: Factor) -> list[tuple]:
-    """Return a factor's attributes, of which the compiled drawing is made.
+    """Return the attributes of a factor that its compiled code depends on.
 
-    Numbers and names count by their value, all else by identity: a network
-    that is put in another's place counts, and its weights do not.
+    Numbers and names are compared by value, all else by identity: replacing
+    a network changes the key, and changing its weights does not.
     """
     plain = (bool, int, float, str, type(None))
     return [

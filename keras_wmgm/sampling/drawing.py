@@ -7,21 +7,21 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras_wmgm.sampling.sampler import Sampler
+from keras_wmgm.sampling.inference_model import InferenceModel
 from keras_wmgm.utils.finite import check_finite
 from keras_wmgm.utils.images import as_dtype
 from keras_wmgm.utils.interrupts import Kept
 
 
 def draw_images(
-    sampler: Sampler,
+    model: InferenceModel,
     inputs: Callable[[range], dict[str, np.ndarray]],
     num_images: int,
     batch_size: int,
     dtype: str,
     verbose: int | str = "auto",
 ) -> np.ndarray:
-    """Return the images that a sampler draws.
+    """Return the images that an inference model draws.
 
     Only one batch of noise and of floats is held at a time. The last batch is
     filled up with images that are cut off again, so that all are of one size
@@ -29,8 +29,8 @@ def draw_images(
     they are.
 
     Args:
-        sampler: The model from noise to images.
-        inputs: Function from indices, counted from 0, to the sampler's
+        model: The model from noise to images.
+        inputs: Function from indices, counted from 0, to the model's
             inputs.
         num_images: Number of images.
         batch_size: Images at once.
@@ -40,11 +40,11 @@ def draw_images(
     Raises:
         ValueError: If the weights are not finite.
     """
-    check_finite(sampler.variables, "generate")
+    check_finite(model.variables, "generate")
     images, lost = None, []
-    with Kept(sampler):
+    with Kept(model):
         for first in _firsts(num_images, batch_size, verbose):
-            batch = sampler.predict_on_batch(
+            batch = model.predict_on_batch(
                 inputs(range(first, first + batch_size))
             )[: num_images - first]
             finite = np.isfinite(batch).all(axis=(1, 2, 3))

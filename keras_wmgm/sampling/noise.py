@@ -1,4 +1,4 @@
-"""The noise a sampler starts from, drawn by NumPy image by image."""
+"""The noise that images are drawn from, made by NumPy image by image."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence

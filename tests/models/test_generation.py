@@ -154,14 +154,14 @@ def test_every_array_of_noise_comes_from_its_own_key(model):
 
 def test_nothing_is_compiled_twice(model):
     traced = []
-    sampler = model.sampler((2, 2), "ddim")
-    call = sampler.call
+    inference = model.inference_model((2, 2), "ddim")
+    call = inference.call
 
     def record(inputs):
         traced.append({k: tuple(v.shape) for k, v in inputs.items()})
         return call(inputs)
 
-    sampler.call = record
+    inference.call = record
     draw(model, "ddim", num_steps=(2, 2), batch_size=3)
     count = len(traced)
     draw(model, "ddim", num_steps=(2, 2), batch_size=3, num_images=8, start=1)
@@ -172,10 +172,10 @@ def test_nothing_is_compiled_twice(model):
         assert len(traced) == count
 
 
-def test_a_sampler_is_made_once_and_holds_no_critic(model):
-    assert model.sampler(2) is model.sampler(2, "dpm_solver_2m")
-    assert model.sampler(2) is not model.sampler(2, "ddim")
-    paths = [w.path for w in model.sampler(2).weights]
+def test_an_inference_model_is_made_once_and_holds_no_critic(model):
+    assert model.inference_model(2) is model.inference_model(2, "dpm_solver_2m")
+    assert model.inference_model(2) is not model.inference_model(2, "ddim")
+    paths = [w.path for w in model.inference_model(2).weights]
     roles = ("coarse", "detail_1", "detail_2")
     count = sum(len(model.networks[role].weights) for role in roles)
     assert len(paths) == count + len(model.pyramid.weights)

@@ -1,4 +1,4 @@
-"""From noise to images, as a Keras model."""
+"""From noise to images, as a Keras model for `predict` and `export`."""
 
 import keras
 from keras import ops
@@ -29,12 +29,12 @@ def fit_to_range(image: Tensor, thumbnail: Tensor) -> Tensor:
     return ops.reshape(blocks, (-1, 2 * height, 2 * width, channels))
 
 
-class Sampler(keras.Model):
+class InferenceModel(keras.Model):
     """A model from noise to images in [-1, 1] (WMGM, Algorithm 2).
 
-    It holds the pyramid and the factors of the model it draws for, and none
-    of what trains them, so `predict`, `export` and a compiled call cost what
-    drawing costs.
+    It shares the pyramid and the drawing networks with the model that it
+    draws for, and holds no critic and no optimizer, so `predict`, `export`
+    and a compiled call hold only what drawing needs.
 
     Args:
         pyramid: The `WaveletPyramid`.
