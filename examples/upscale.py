@@ -23,9 +23,9 @@ from PIL import Image
 
 import keras_wmgm
 from keras_wmgm import DEFAULT_PRESET
+from keras_wmgm.data import image_grid
 from keras_wmgm.data import load_images
-from keras_wmgm.utils.files import image_grid
-from keras_wmgm.utils.files import save_image
+from keras_wmgm.data import save_image
 
 
 def block_means(images, factor):

@@ -16,7 +16,7 @@ from examples import train_on_folder
 from examples import upscale
 from keras_wmgm import models
 from keras_wmgm.callbacks import load_run
-from keras_wmgm.utils.files import image_grid
+from keras_wmgm.data import image_grid
 from tests.helpers import wave
 from tests.models import tiny
 
