@@ -115,7 +115,7 @@ def test_details_of_a_row_share_the_coarse_band():
 def test_upscale_keeps_the_content(preset, photos, tmp_path, capsys):
     path = tmp_path / "new" / "upscaled.png"
     upscale.main(
-        [photos, "--preset", preset, "--factor", "4", "--num-images", "2"]
+        [photos, "--preset", preset, "--scale", "4", "--num-images", "2"]
         + ["--seed", "3", "--output", str(path)]
     )
     blocks = PIXELS[:2].reshape(2, 4, 4, 4, 4, 3).mean(axis=(2, 4))

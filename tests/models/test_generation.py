@@ -231,10 +231,10 @@ def thumbnails(count, height, width, seed=0):
     return 0.4 * np.sin(6 * x + phase[0]) * np.cos(5 * y + phase[1])
 
 
-def reduced(images, factor):
+def reduced(images, scale):
     count, height, width, channels = images.shape
     return images.reshape(
-        count, height // factor, factor, width // factor, factor, channels
+        count, height // scale, scale, width // scale, scale, channels
     ).mean(axis=(2, 4))
 
 
@@ -243,26 +243,36 @@ def psnr(x, y, data_range):
 
 
 @pytest.mark.parametrize(
-    "factor, size", [(2, (9, 7)), (2, (8, 8)), (4, (9, 7))], ids=str
+    "scale, size", [(2, (9, 7)), (2, (8, 8)), (4, (9, 7))], ids=str
 )
-def test_the_blocks_of_an_upscaled_image_average_to_it(large, factor, size):
+def test_the_blocks_of_an_upscaled_image_average_to_it(large, scale, size):
     images = np.rint((thumbnails(3, *size) + 1) * 127.5).astype("uint8")
-    found = large.upscale(images, factor, seed=1, batch_size=2, verbose=0)
+    found = large.upscale(images, scale, seed=1, batch_size=2, verbose=0)
     assert found.dtype == np.uint8
-    assert found.shape == (3, factor * size[0], factor * size[1], 3)
-    back = reduced(found.astype("float64"), factor)
+    assert found.shape == (3, scale * size[0], scale * size[1], 3)
+    back = reduced(found.astype("float64"), scale)
     assert psnr(back, images, 255) >= 45
-    plain = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    plain = images.repeat(scale, axis=1).repeat(scale, axis=2)
     assert np.abs(found.astype("int32") - plain).mean() > 1
+
+
+def test_the_scale_is_taken_under_its_old_name(large):
+    images = thumbnails(1, 4, 4).astype("float32")
+    draw = {"seed": 1, "num_steps": 2, "verbose": 0}
+    with pytest.warns(DeprecationWarning, match="`scale=4`.*Received: ") as got:
+        found = large.upscale(images, factor=4, **draw)
+    assert got[0].filename == __file__
+    expected = large.upscale(images, scale=4, **draw)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_detail_does_not_leave_the_range(large):
     images = (0.98 * np.sign(thumbnails(3, 8, 8))).astype("float32")
     kwargs = {"seed": 1, "verbose": 0, "dtype": "float32"}
-    for factor in (2, 4):
-        found = large.upscale(images, factor, **kwargs)
+    for scale in (2, 4):
+        found = large.upscale(images, scale, **kwargs)
         assert np.abs(found).max() <= 1
-        back = reduced(found.astype("float64"), factor)
+        back = reduced(found.astype("float64"), scale)
         assert psnr(back, images, 2) >= 45
 
 

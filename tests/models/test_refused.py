@@ -438,10 +438,10 @@ CASES = {
     ),
     "upscale pixels": (
         lambda t: pixels().upscale(IMAGES),
-        "Only a model with levels has details",
+        "without levels has no details",
     ),
-    "large factor": (upscale(factor=8), "`factor` must be one of 2, 4"),
-    "odd factor": (upscale(factor=3), "`factor` must be one of 2, 4"),
+    "large scale": (upscale(scale=8), "`scale` must be one of 2, 4"),
+    "odd scale": (upscale(scale=3), "`scale` must be one of 2, 4"),
     "upscaled channels": (
         upscale(IMAGES.repeat(3, -1)),
         r"\(num_images, height, width, 1\)",

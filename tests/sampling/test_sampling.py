@@ -85,8 +85,8 @@ def by_three(channels):
     return network
 
 
-@pytest.mark.parametrize("factor, size", [(2, (5, 4)), (4, (3, 7))])
-def test_any_size_is_upscaled_by_networks_of_any_multiple(factor, size):
+@pytest.mark.parametrize("scale, size", [(2, (5, 4)), (4, (3, 7))])
+def test_any_size_is_upscaled_by_networks_of_any_multiple(scale, size):
     details = [
         factors.AdversarialFactor(by_three(1), tiny.critic(4)) for _ in range(2)
     ]
@@ -94,8 +94,8 @@ def test_any_size_is_upscaled_by_networks_of_any_multiple(factor, size):
     model.adapt(np.zeros((2, 12, 12, 1)) - 0.1)
     images = np.linspace(-0.5, 0.5, size[0] * size[1], dtype="float32")
     images = images.reshape(1, *size, 1)
-    found = model.upscale(images, factor, seed=0, verbose=0, dtype="float32")
-    blocks = (1, size[0], factor, size[1], factor, 1)
+    found = model.upscale(images, scale, seed=0, verbose=0, dtype="float32")
+    blocks = (1, size[0], scale, size[1], scale, 1)
     np.testing.assert_allclose(
         found.reshape(blocks).mean(axis=(2, 4)), images, 0, 1e-5
     )
