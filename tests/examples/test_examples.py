@@ -63,8 +63,7 @@ def preset(tmp_path_factory):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_an_example_is_short_and_says_how_to_run_it(file):
     text = file.read_text()
-    server = file.stem == "local_hub"
-    assert len(text.splitlines()) < (320 if server else 150)
+    assert len(text.splitlines()) < 150
     assert f"    python examples/{file.name}" in text.split('"""')[1]
 
 
