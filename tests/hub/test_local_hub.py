@@ -88,15 +88,9 @@ def test_who_asks(hub):
 
 
 def test_it_runs_as_a_script(tmp_path):
+    script = local_hub.__file__
     server = subprocess.Popen(
-        [
-            sys.executable,
-            local_hub.__file__,
-            "--folder",
-            tmp_path,
-            "--port",
-            "0",
-        ],
+        [sys.executable, script, "--folder", tmp_path, "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
     )
