@@ -3,16 +3,17 @@
 import keras
 from keras import ops
 
+from keras_wmgm.sampling.noise import array_names
 from keras_wmgm.sampling.plan import Band
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.untracked import Untracked
 
 
 def fit_to_range(image: Tensor, thumbnail: Tensor) -> Tensor:
-    """Return `image` with the details reduced that leave [-1, 1].
+    """Return `image` with its details made small enough for [-1, 1].
 
-    Clipping would change the means of the 2x2 blocks. Instead, what a block
-    has beside its mean is made smaller, as little as will do.
+    Clipping would change the means of the 2x2 blocks. Instead, the deviations
+    from the mean of a block are scaled down, as little as necessary.
 
     Args:
         image: `(batch, 2 * height, 2 * width, channels)`.
@@ -67,10 +68,8 @@ class InferenceModel(keras.Model):
         return ops.clip(thumbnail, -1.0, 1.0)
 
     def _sample(self, band, inputs, condition=None):
-        names = {"start": band.name, "steps": f"{band.name}_steps"}
-        noise = {
-            key: inputs[name] for key, name in names.items() if name in inputs
-        }
+        names = array_names(band.name).items()
+        noise = {key: inputs[name] for key, name in names if name in inputs}
         return band.factor.sample(
             noise, condition, band.level, **band.arguments
         )

@@ -54,18 +54,18 @@ class Role:
         """What is saved under this role; as of `variables`."""
         return self._own("weights")
 
-    def _own(self, kind):
+    def _own(self, attribute):
         factor = self.part.factor
         if self.key != "draw":
-            return getattr(self.network, kind) if self.network else []
+            return getattr(self.network, attribute) if self.network else []
         networks = factor.networks.items()
         others = {
             id(weight)
             for key, network in networks
             if key != "draw"
-            for weight in getattr(network, kind)
+            for weight in getattr(network, attribute)
         }
-        return [w for w in getattr(factor, kind) if id(w) not in others]
+        return [w for w in getattr(factor, attribute) if id(w) not in others]
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         """Return a new optimizer that suits the role."""

@@ -140,15 +140,15 @@ def test_every_array_of_noise_comes_from_its_own_key(model):
     }
     wanted = {"coarse", "coarse_steps", "detail_1", "detail_2"}
     assert set(noise) == wanted | {"detail_2_steps"}
-    for name, (role, shape) in bands.items():
+    for name, (level, shape) in bands.items():
         for row in range(3):
-            key = (11, 4 + row, role, shape)
+            key = {"seed": 11, "image": 4 + row, "level": level, "shape": shape}
             np.testing.assert_array_equal(
-                noise[name][row], noises.image_noise(*key)
+                noise[name][row], noises.image_noise(**key)
             )
             for n, step in enumerate(noise.get(f"{name}_steps", [[]] * 3)[row]):
                 np.testing.assert_array_equal(
-                    step, noises.image_noise(*key, n + 1)
+                    step, noises.image_noise(**key, step=n + 1)
                 )
 
 

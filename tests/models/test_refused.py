@@ -389,7 +389,7 @@ CASES = {
         lambda t: t.adapted.generate(
             noise=t.noise(coarse=np.zeros((2, 4, 4, 1))), num_steps=2
         ),
-        r"what `draw_noise` gives .*Received: .*\(2, 4, 4, 1\)",
+        r"what `draw_noise` returns .*Received: .*\(2, 4, 4, 1\)",
     ),
     "seed and noise": (
         lambda t: t.adapted.generate(noise=t.noise(), num_steps=2, seed=1),
@@ -405,17 +405,17 @@ CASES = {
         lambda t: t.adapted.generate(
             noise=t.noise(coarse=np.zeros((3, 2, 2, 1))), num_steps=2
         ),
-        "what `draw_noise` gives",
+        "what `draw_noise` returns",
     ),
     "noise names": (
         lambda t: t.adapted.generate(noise=t.noise(coarse=None), num_steps=2),
-        "what `draw_noise` gives",
+        "what `draw_noise` returns",
     ),
     "noise sampler": (
         lambda t: t.adapted.generate(
             noise=t.noise(), num_steps=2, sampler="euler_maruyama"
         ),
-        "what `draw_noise` gives",
+        "what `draw_noise` returns",
     ),
     "empty noise": (
         lambda t: t.adapted.generate(
