@@ -1,4 +1,4 @@
-"""From the bytes of one image file to 8 bits of RGB or grey."""
+"""From the bytes of one image file to 8 bits of RGB or gray."""
 
 import io
 from typing import NamedTuple

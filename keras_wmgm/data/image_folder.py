@@ -81,7 +81,7 @@ def load_images(
     their count is printed. Hidden files are ignored.
 
     Images are turned as their EXIF orientation says, laid on white where they
-    are transparent, and converted to RGB (or grey) from any mode; then
+    are transparent, and converted to RGB (or gray) from any mode; then
     cropped, and reduced with a Lanczos filter. Of several frames or pages the
     first is read. Color profiles are not applied. Values become 8 bits:
 
@@ -97,7 +97,7 @@ def load_images(
         image_size: Height and width, or one number for both.
         crop: `"center"` cuts the middle out, in the shape of `image_size`;
             `"stretch"` keeps all and distorts.
-        channels: 3, or 1 for grey.
+        channels: 3, or 1 for gray.
         on_error: What to do where an image cannot be read, or is smaller than
             `image_size`: `"raise"`, or `"skip"` it and print its name.
 

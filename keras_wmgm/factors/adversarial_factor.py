@@ -46,7 +46,7 @@ class AdversarialFactor(Factor):
     `gamma / 2 * mean (D(c, h + s n) - D(c, h))^2 / s^2` on reals and on
     fakes, which needs first derivatives only.
 
-    Departures from the paper: a penalised critic is no estimate of W1 (the
+    Departures from the paper: a penalized critic is no estimate of W1 (the
     paper's has a sigmoid and no Lipschitz control); generator and critic step
     one to one, at two speeds through their learning rates, where the paper's
     code steps the critic once per four generator steps; and the losses of all
@@ -56,7 +56,7 @@ class AdversarialFactor(Factor):
         generator: A model with the input `"condition"`, and `"noise"` and
             `"scale"` where it needs them, such as `DetailUNet`.
         critic: A model with the input `"x"`, such as `DetailCritic`; or its
-            serialised configuration, from which one is made when training
+            serialized configuration, from which one is made when training
             starts.
         adversarial_loss: `"wasserstein"`, `"relativistic"` (pairing) or
             `"hinge"`.

@@ -29,7 +29,7 @@ LOG_SNR_LIMIT = 20.0
 REACH = 3.0
 """How far from its mean a log-SNR may be told to a network, in standard
 deviations. What lies beyond is met so rarely in training that networks without
-normalisation explode there."""
+normalization explode there."""
 
 
 @register

@@ -157,7 +157,7 @@ class Factor(keras.layers.Layer):
         seed=None,
         training: bool = True,
     ) -> FactorLoss:
-        """Return what is to be minimised.
+        """Return what is to be minimized.
 
         Args:
             target: The whitened band, `(batch, height, width, channels)`.

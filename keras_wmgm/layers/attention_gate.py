@@ -15,7 +15,7 @@ class AttentionGate(keras.layers.Layer):
     """Weigh a skip connection by what the decoder already knows.
 
     `x * sigmoid(psi(relu(W_x x + W_g g)))`, with 1x1 convolutions, each
-    followed by a normalisation; `psi` has one channel, so that every place of
+    followed by a normalization; `psi` has one channel, so that every place of
     the skip is let through or held back as a whole. Skip and gating signal
     have the same height and width.
 

@@ -12,7 +12,7 @@ class BilinearUpSampling2D(keras.layers.Layer):
     """Double height and width by bilinear interpolation.
 
     The values of `keras.layers.UpSampling2D(2, interpolation="bilinear")`
-    (half-pixel centres, edges repeated), for any height and width, also such
+    (half-pixel centers, edges repeated), for any height and width, also such
     as are known only when a compiled function runs.
 
     Args:

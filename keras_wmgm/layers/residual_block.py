@@ -19,13 +19,13 @@ from keras_wmgm.utils.serialization import register
 class ResidualBlock(keras.layers.Layer):
     """Two 3x3 convolutions beside a shortcut, modulated by an embedding.
 
-    With `preactivation=True` (score networks) the order is normalise,
+    With `preactivation=True` (score networks) the order is normalize,
     activate, convolve, and the second convolution starts at zero, so that a
     new block is its shortcut. With `preactivation=False` (the paper's
-    generator and critic) it is convolve, normalise, activate, and the sum is
+    generator and critic) it is convolve, normalize, activate, and the sum is
     activated once more.
 
-    An embedding scales and shifts the normalised features channel by channel,
+    An embedding scales and shifts the normalized features channel by channel,
     as `h * (1 + scale) + shift`.
 
     Args:
@@ -36,7 +36,7 @@ class ResidualBlock(keras.layers.Layer):
         normalization: `"group"`, `"batch"` or `None`.
         activation: Anything `keras.activations.get` knows.
         preactivation: Which of the two orders, see above.
-        normalize_shortcut: Whether a convolved shortcut is normalised too; it
+        normalize_shortcut: Whether a convolved shortcut is normalized too; it
             has a bias if neither this nor `preactivation=False` is set.
         dropout: Rate of the dropout before the second convolution, in [0, 1).
         **kwargs: Keras's layer arguments (`name`, `dtype`, ...).

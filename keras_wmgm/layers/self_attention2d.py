@@ -14,7 +14,7 @@ from keras_wmgm.utils.serialization import register
 class SelfAttention2D(keras.layers.Layer):
     """Let every place of a feature map attend to every other, and add.
 
-    Group normalisation, multi-head attention over the `height * width`
+    Group normalization, multi-head attention over the `height * width`
     places, and a residual sum. Memory grows with the square of the places.
 
     Args:

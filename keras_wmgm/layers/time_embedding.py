@@ -22,7 +22,7 @@ class TimeEmbedding(keras.layers.Layer):
     Sines and cosines of the log-SNR at geometrically spaced frequencies,
     followed by two dense layers with a SiLU between them. The log-SNR is
     smooth where the network's task is: unlike the time, it does not depend on
-    how a process is parametrised.
+    how a process is parametrized.
 
     Args:
         units: Length of the embedding.

@@ -22,7 +22,7 @@ from keras_wmgm.utils.serialization import register
 class DetailUNet(Network):
     """WMGM's generator: a coarse band and noise to the three detail bands.
 
-    A U-Net whose blocks follow the paper's (convolve, normalise, activate;
+    A U-Net whose blocks follow the paper's (convolve, normalize, activate;
     `(in + out) // 2` channels in between), with attention gates on the skips
     and a linear output: whitened details are not bounded, so there is no
     tanh.
