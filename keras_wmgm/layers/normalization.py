@@ -1,4 +1,4 @@
-"""The normalization that a layer's `normalization` argument names."""
+"""The normalizations that a `normalization` argument may name."""
 
 import math
 
