@@ -23,17 +23,16 @@ def draw_images(
 ) -> np.ndarray:
     """Return the images that an inference model draws.
 
-    Only one batch of noise and of floats is held at a time. The last batch is
-    filled up with images that are cut off again, so that all are of one size
-    and nothing is compiled twice. An error, or Ctrl-C, leaves the weights as
-    they are.
+    Memory holds the noise and the floats of one batch at a time. The last
+    batch is padded to the size of the others and then cropped, so that nothing
+    is compiled twice. An error or Ctrl-C leaves the weights as they are.
 
     Args:
         model: The model from noise to images.
         inputs: Function from indices, counted from 0, to the model's
             inputs.
         num_images: Number of images.
-        batch_size: Images at once.
+        batch_size: Images per batch.
         dtype: One of `keras_wmgm.utils.images.DTYPES`.
         verbose: As of `keras.Model.predict`.
 
@@ -57,7 +56,7 @@ def draw_images(
             images[first : first + len(batch)] = batch
     if lost:
         warnings.warn(
-            "Some images are not finite, and come out black: draw them with "
+            "Some images are not finite and come out black: draw them with "
             "more steps or another sampler. "
             f"Received: images {', '.join(map(str, lost))}",
             stacklevel=3,
@@ -66,7 +65,7 @@ def draw_images(
 
 
 def _firsts(num_images, batch_size, verbose) -> Iterator[int]:
-    """Yield the index of each batch's first image, and show how far it is."""
+    """Yield the index of each batch's first image, and show the progress."""
     firsts = range(0, num_images, batch_size)
     verbose = 1 if verbose == "auto" else int(verbose)
     bar = keras.utils.Progbar(len(firsts), verbose=verbose)
