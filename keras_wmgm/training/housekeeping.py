@@ -1,4 +1,4 @@
-"""What `fit` does between the steps."""
+"""The callbacks that `fit` adds for itself."""
 
 import math
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from keras_wmgm.utils.interrupts import Kept
 
 
 class Housekeeping(keras.callbacks.Callback):
-    """The first of all callbacks of a `fit`.
+    """The callback that runs before all others of a `fit`.
 
-    Within an epoch the networks hold their raw weights; between two epochs,
-    and when `fit` ends, the averages that draw. So validation, and every
-    callback at the end of an epoch, has what is drawn and saved.
+    Within an epoch the networks hold their raw weights. Between epochs, and
+    when `fit` ends, they hold the averages. So validation, and every callback
+    at the end of an epoch, uses the weights that draw and that are saved.
 
     Args:
-        data: What is learned from; it is told which epoch it is.
-        interrupts: Ctrl-C is met after a batch.
-        kept: The values from before, wanted until the first step is done.
+        data: The training data; its `set_epoch` is called, if it has one.
+        interrupts: Checked for Ctrl-C after every batch.
+        kept: The values from before `fit`, released after the first step.
     """
 
     def __init__(self, data: Any, interrupts: Interrupts, kept: Kept):
@@ -48,18 +48,18 @@ class Housekeeping(keras.callbacks.Callback):
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stop where a loss is not finite, for data that Keras reads itself.
+    """Raise an error if a loss is not finite, for data that Keras reads.
 
-    Only their first batch was checked.
+    Only the first batch of such data was checked.
     """
 
     def on_epoch_end(self, epoch, logs=None):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"The loss is not finite after epoch {epoch + 1}: an image of "
-                "the data is not (they are read by Keras, and only their "
-                "first batch was checked), or the learning rate is too high. "
+                f"The loss is not finite after epoch {epoch + 1}: the "
+                "learning rate is too high, or an image is not finite (only "
+                "the first batch was checked, as Keras reads this data). "
                 f"Received: loss={loss}"
             )
 
@@ -67,11 +67,11 @@ class FiniteLoss(keras.callbacks.Callback):
 def first_callbacks(
     x: Any, data: Any, interrupts: Interrupts, kept: Kept
 ) -> list[keras.callbacks.Callback]:
-    """Return what comes before the callbacks of a user.
+    """Return the callbacks that run before those of the user.
 
     Args:
-        x: The data as the user gave them.
-        data: The data as Keras gets them.
+        x: The data that the user gave.
+        data: The data that Keras gets.
         interrupts: As of `Housekeeping`.
         kept: As of `Housekeeping`.
     """
@@ -85,7 +85,7 @@ def first_callbacks(
 def without_swaps(callbacks: Any) -> list[keras.callbacks.Callback]:
     """Return callbacks as a list, without `SwapEMAWeights`.
 
-    What it does is done by `Housekeeping`, and done twice it would be undone.
+    `Housekeeping` does the same, and a second swap would undo the first.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
