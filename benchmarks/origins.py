@@ -31,8 +31,8 @@ def completed(model, images, levels, num_steps, batch_size=50):
     noise = model.draw_noise(len(images), seed=0, num_steps=num_steps)
     inputs = {f"detail_{k}": noise[f"detail_{k}"] for k in range(1, levels + 1)}
     inputs["thumbnail"] = block_means(to_pixels(images), 2**levels)
-    sampler = model.sampler(num_steps, levels=levels)
-    drawn = sampler.predict(inputs, batch_size=batch_size, verbose=0)
+    inference = model.inference_model(num_steps, levels=levels)
+    drawn = inference.predict(inputs, batch_size=batch_size, verbose=0)
     return to_uint8(drawn)
 
 

@@ -21,8 +21,8 @@ from keras import ops
 
 import keras_wmgm
 from keras_wmgm import factors
-from keras_wmgm.utils.files import image_grid
-from keras_wmgm.utils.files import save_image
+from keras_wmgm.data import image_grid
+from keras_wmgm.data import save_image
 
 NARROWEST = 1e-3  # in units of the band's standard deviation
 

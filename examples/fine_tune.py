@@ -23,8 +23,8 @@ import numpy as np
 
 import keras_wmgm
 from keras_wmgm import DEFAULT_PRESET
-from keras_wmgm.utils.files import image_grid
-from keras_wmgm.utils.files import save_image
+from keras_wmgm.data import image_grid
+from keras_wmgm.data import save_image
 
 COLUMNS = 8
 

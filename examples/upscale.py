@@ -1,6 +1,6 @@
 """Reduce photographs, enlarge them again, and look at what came back.
 
-    python examples/upscale.py photos/ --factor 4 --output upscaled.png
+    python examples/upscale.py photos/ --scale 4 --output upscaled.png
 
 A pixel of a small picture is the mean of a block of the large one, and a Haar
 pyramid keeps just that: the model takes the small picture for its coarse band
@@ -23,28 +23,28 @@ from PIL import Image
 
 import keras_wmgm
 from keras_wmgm import DEFAULT_PRESET
+from keras_wmgm.data import image_grid
 from keras_wmgm.data import load_images
-from keras_wmgm.utils.files import image_grid
-from keras_wmgm.utils.files import save_image
+from keras_wmgm.data import save_image
 
 
-def block_means(images, factor):
-    """The mean of every `factor` x `factor` block, `factor` times smaller."""
+def block_means(images, scale):
+    """The mean of every `scale` x `scale` block, `scale` times smaller."""
     batch, height, width, channels = images.shape
-    size = (batch, height // factor, factor, width // factor, factor, channels)
+    size = (batch, height // scale, scale, width // scale, scale, channels)
     return images.reshape(size).mean(axis=(2, 4))
 
 
-def resize(images, factor, how):
+def resize(images, scale, how):
     """Enlarge uint8 images with one of Pillow's filters."""
 
     def enlarge(image):
-        size = (image.shape[1] * factor, image.shape[0] * factor)
+        size = (image.shape[1] * scale, image.shape[0] * scale)
         return np.asarray(Image.fromarray(image.squeeze()).resize(size, how))
 
     height, width, channels = images.shape[1:]
     large = np.stack([enlarge(image) for image in images])
-    return large.reshape(-1, factor * height, factor * width, channels)
+    return large.reshape(-1, scale * height, scale * width, channels)
 
 
 def psnr(a, b):
@@ -60,7 +60,7 @@ def parse(argv):
     add = parser.add_argument
     add("data", help="a folder or a zip file of photographs")
     add("--preset", default=DEFAULT_PRESET, help="a name, or a preset folder")
-    add("--factor", type=int, default=2, choices=(2, 4, 8))
+    add("--scale", type=int, default=2, choices=(2, 4, 8))
     add("--num-images", type=int, default=8)
     add("--seed", type=int, default=0, help="of the details")
     add("--output", type=Path, default="upscaled.png")
@@ -73,19 +73,19 @@ def main(argv=None):
     height, width, channels = model.image_shape
     photos = load_images(args.data, (height, width), channels=channels)
     photos = photos[: args.num_images]
-    small = np.rint(block_means(photos, args.factor)).astype("uint8")
+    small = np.rint(block_means(photos, args.scale)).astype("uint8")
 
-    ours = model.upscale(small, args.factor, seed=args.seed, verbose=0)
-    bicubic = resize(small, args.factor, Image.BICUBIC)
+    ours = model.upscale(small, args.scale, seed=args.seed, verbose=0)
+    bicubic = resize(small, args.scale, Image.BICUBIC)
     for name, images in {"ours": ours, "bicubic": bicubic}.items():
-        kept = psnr(block_means(images, args.factor), small)
+        kept = psnr(block_means(images, args.scale), small)
         near = psnr(images, photos)
         print(
             f"{name:>8}: content kept to {kept:.1f} dB, "
             f"{near:.1f} dB from the originals"
         )
 
-    blocks = resize(small, args.factor, Image.NEAREST)
+    blocks = resize(small, args.scale, Image.NEAREST)
     rows = np.stack([blocks, bicubic, ours, photos], axis=1)
     grid = image_grid(rows.reshape(-1, *model.image_shape), columns=4)
     args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Callbacks for `fit`, beside Keras's own.
+"""Callbacks for `fit`, besides Keras's own.
 
-Keras's callbacks work with the names that `fit` reports. Its total, `loss`, is
+Keras's callbacks work with the names that `fit` reports. The total, `loss`, is
 a sum over networks that are trained against each other or for different
-bands, so watch one network's loss, and say what is better with `mode`: Keras
-can guess that for `loss` only. Between epochs the networks hold their averaged
-weights, so what is validated, compared, saved and restored is what draws.
+bands, so monitor the loss of one network and set `mode`, which Keras can guess
+for `loss` only. Between epochs the networks hold their averaged weights, so
+validation, comparing, saving and restoring use the weights that draw.
 
 >>> import tempfile
 >>> from keras_wmgm import factors, networks
@@ -15,8 +15,8 @@ weights, so what is validated, compared, saved and restored is what draws.
 >>> images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1))
 >>> folder = tempfile.TemporaryDirectory()
 
-Stop when held-out images are no longer learned better, with the weights of the
-best epoch; keep that epoch's model in a file; learn more slowly on a plateau:
+Stop when the validation loss no longer improves, and restore the weights of
+the best epoch; keep its model in a file; reduce the learning rate on a plateau:
 
 >>> best = {"monitor": "val_coarse_loss", "mode": "min"}
 >>> history = model.fit(
@@ -34,7 +34,7 @@ best epoch; keep that epoch's model in a file; learn more slowly on a plateau:
 >>> twin.epochs_trained
 2
 
-`SwapEMAWeights` is not needed: what it does is what `fit` does.
+`SwapEMAWeights` is not needed: `fit` does the same.
 """
 
 from keras_wmgm.callbacks.decay import DecayOverTime as DecayOverTime

@@ -11,27 +11,28 @@ from keras_wmgm.callbacks.stopping import TimeLimit
 from keras_wmgm.utils.checks import check_count
 
 FLOOR = 0.02
-"""The share of a learning rate that is left at the end."""
+"""The fraction of a learning rate that is left at the end."""
 START = 0.25
-"""The share of it that there is at first, where it rises."""
+"""The fraction of it at the first step of a warm-up."""
 RISEN = 0.1
-"""The share of the time after which it has risen, in however few steps."""
+"""The fraction of the time after which a warm-up ends in any case."""
 
 
 class DecayOverTime(keras.callbacks.Callback):
-    """Let learning rates fall along a cosine until a `TimeLimit` is reached.
+    """Reduce learning rates along a cosine until a `TimeLimit` is reached.
 
-    They are set as an epoch begins. A network's rate falls from the epoch on
-    in which it is trained first, and rises to where it would be in its first
-    steps, or in a tenth of the time; one that has a schedule keeps to it. The
-    end of an epoch leaves the rates as it found them: stand it before a
-    `RunFolder`, and they are saved so.
+    The rates are set when an epoch begins, and restored when it ends. List
+    this callback before a `RunFolder`, which then saves the full rates. The
+    rate of a network falls from the first epoch that trains it. With a
+    warm-up it rises to the cosine at first, for at most a tenth of the time. A
+    rate with a schedule keeps its schedule.
 
     Args:
-        limit: The `TimeLimit` beside it.
-        roles: Of which networks of a `MultiscaleModel`; of all by default.
-        warmup_steps: Steps in which a rate rises, from a quarter of it; an
-            epoch has their mean. 0 to begin with all.
+        limit: The `TimeLimit` of the same `fit`.
+        roles: The roles of a `MultiscaleModel` whose rates fall; all by
+            default.
+        warmup_steps: Steps in which a rate rises, starting at a quarter of
+            it; each epoch uses the mean over its steps. 0 for no warm-up.
 
     Example:
 
@@ -74,7 +75,7 @@ class DecayOverTime(keras.callbacks.Callback):
             self.model.optimizer.by_role[role].learning_rate = rate
 
     def _warm(self, optimizer):
-        """Return the share of its rate that an optimizer has in an epoch."""
+        """Return the warm-up's fraction of a learning rate, for an epoch."""
         if not self.warmup_steps:
             return 1.0
         first = int(keras.ops.convert_to_numpy(optimizer.iterations))
@@ -83,7 +84,7 @@ class DecayOverTime(keras.callbacks.Callback):
         return float(np.minimum(1.0, shares).mean())
 
     def _decaying(self):
-        """Return the optimizers at work whose rate is a number, by role."""
+        """Return the active optimizers whose rate is a number, by role."""
         optimizer = self.model.optimizer
         chosen = optimizer.active if self.roles is None else self.roles
         return {

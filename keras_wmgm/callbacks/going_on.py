@@ -1,4 +1,4 @@
-"""Training that goes on where something beside it fails."""
+"""Training that continues after a file could not be written."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @contextmanager
 def going_on(tell: Callable[[str], None], path: Path) -> Iterator[None]:
-    """Tell of a file that cannot be written, instead of ending training.
+    """Report a file that cannot be written, instead of ending training.
 
     Args:
-        tell: What is called with the line to tell.
+        tell: Called with the line to report.
         path: The file.
     """
     try:

@@ -1,4 +1,4 @@
-"""What `fit` reports, kept in a file."""
+"""A file with the losses and measures of every epoch."""
 
 import json
 import os
@@ -12,20 +12,20 @@ from keras_wmgm.utils.writing import as_path
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """Append a line of JSON for every epoch: what `fit` reports, and when.
+    """Append a line of JSON with the losses and measures of every epoch.
 
-    Each line is an object with `epoch`, counted from 1, `seconds`, those that
-    training has taken since this callback's first epoch, and every loss and
-    measure by name. Which these are changes with the factors that are
-    trained, so it is not a table. A run that goes on from its last save
-    writes some epochs again: of two lines of an epoch the later one holds.
+    Each line is an object with `epoch`, counted from 1, `seconds`, the
+    training time since this callback's first epoch, and every loss and
+    measure by name. The names depend on the factors that are trained, so the
+    file is not a table. A resumed run writes the epochs since its last save
+    again; use the last line of an epoch.
 
-    Training goes on where the disk is full: lines that cannot be written are
+    Training continues when the disk is full: lines that cannot be written are
     kept, and written when there is room.
 
     Args:
-        path: The file, made with its folder if it is not there.
-        tell: What is called with a line about a failure; `print` by default.
+        path: The file; it and its folder are made if necessary.
+        tell: Called with a line about a failure; `print` by default.
 
     Example:
 
@@ -67,5 +67,5 @@ class HistoryFile(keras.callbacks.Callback):
             self.lines.clear()
         except OSError:
             if self.path.exists():
-                os.truncate(self.path, size)  # leaves no half of a line
+                os.truncate(self.path, size)  # removes half a line
             raise

@@ -1,4 +1,4 @@
-"""When something that happens every so often is due."""
+"""An interval of epochs and minutes."""
 
 import time
 
@@ -7,11 +7,11 @@ from keras_wmgm.utils.checks import check_number
 
 
 class Interval:
-    """Every so many epochs, and no sooner than so many minutes.
+    """An event every few epochs, with a least number of minutes in between.
 
     Args:
-        every: Epochs between two times.
-        minutes: The least number of minutes between two times.
+        every: Epochs between two events.
+        minutes: The least number of minutes between two events.
 
     Raises:
         ValueError: If `every` is not a positive whole number, or `minutes`
@@ -24,11 +24,11 @@ class Interval:
         self.start()
 
     def start(self) -> None:
-        """Begin to count the minutes."""
+        """Start counting the minutes."""
         self.last = time.monotonic()
 
     def due(self, epoch: int) -> bool:
-        """Whether it is time at the end of this epoch; if so, start anew."""
+        """Whether the event is due after this epoch; if so, count again."""
         now = time.monotonic()
         if (epoch + 1) % self.every or now - self.last < self.seconds:
             return False

@@ -1,4 +1,4 @@
-"""A folder from which a training run goes on as if it had not stopped."""
+"""A folder from which a training run can be resumed exactly."""
 
 import os
 import zipfile
@@ -16,27 +16,27 @@ RUN_FILE = "run.keras"
 
 
 class RunFolder(keras.callbacks.Callback):
-    """Keep all that a training run needs to go on, epoch by epoch.
+    """Save the complete state of a training run, so that it can be resumed.
 
     `run.keras` holds raw and averaged weights, critics, optimizers, random
     states and the number of epochs done, in Keras's own format. It is written
-    under another name and renamed, so a run killed at any moment leaves the
-    last whole one, and so does a full disk. A model whose training has failed
-    is not saved. `load_run` gives the model back.
+    under a temporary name and renamed, so the last complete file survives if
+    the process is killed or the disk is full. A model whose training has
+    failed is not saved. `load_run` loads the model.
 
-    One process works in a run folder at a time. It takes the folder when
-    training starts, or at the first save, and holds it until training ends;
-    after an error, until the callback or the process is gone.
+    Only one process can use a run folder at a time. It locks the folder when
+    training starts, or at the first save, until training ends; after an
+    error, until the callback is deleted or the process ends.
 
     With an array or an `ImageBatches` the order of the images is a function
-    of seed and epoch, and the resumed run does what the unbroken one would
-    have done.
+    of seed and epoch, so a resumed run gives the same weights as an
+    uninterrupted one.
 
     Args:
-        folder: Where to; made if it is not there.
+        folder: The run folder; made if necessary.
         every: Epochs between two saves.
         minutes: The least number of minutes between two saves.
-        at_end: Whether the end of `fit` is saved in any case.
+        at_end: Whether to save at the end of `fit` in any case.
 
     Raises:
         ValueError: If `every` is not a positive whole number, or `minutes`
@@ -103,10 +103,10 @@ def load_run(folder: str | os.PathLike) -> keras.Model:
     """Return the compiled model of a run folder, as it was when it was saved.
 
     Its networks hold the averages of their weights, as after `fit`; the next
-    `fit` goes on from the raw ones.
+    `fit` continues from the raw weights.
 
     Args:
-        folder: What `RunFolder` was given.
+        folder: The folder of a `RunFolder`.
 
     Raises:
         FileNotFoundError: If there is no run in the folder.
@@ -115,15 +115,15 @@ def load_run(folder: str | os.PathLike) -> keras.Model:
     path = as_path(folder) / RUN_FILE
     if not path.is_file():
         raise FileNotFoundError(
-            f"A run folder has a {RUN_FILE}, and there is none. "
+            f"The folder has no {RUN_FILE}, so it is not a run folder. "
             f"Received: {folder}"
         )
     try:
         model = keras.saving.load_model(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"The run cannot be read, its file is no whole .keras file "
-            f"({error}). Received: {path}"
+            "The run cannot be read, as its file is not a complete .keras "
+            f"file ({error}). Received: {path}"
         ) from error
     model.use_average(True)
     return model

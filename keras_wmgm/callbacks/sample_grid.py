@@ -1,4 +1,4 @@
-"""A picture of what the model draws, every so often."""
+"""Grids of generated images during training."""
 
 import os
 from collections.abc import Callable
@@ -17,20 +17,20 @@ from keras_wmgm.utils.writing import as_path
 class SampleGrid(keras.callbacks.Callback):
     """Draw a grid of images with the averaged weights, every few epochs.
 
-    The noise is the same every time, so one sees the same pictures become
-    better. As long as the diffusion of a level has learned nothing, details
-    from that level on are left out, and pixels are large. Training is not
-    touched: its weights are back before it goes on, also where the disk is
-    full and a grid is left out.
+    The noise is the same every time, so the same images get better. While the
+    diffusion of a level has learned nothing, the details of this and of finer
+    levels are left out, and pixels are large. Training is not affected. If a
+    grid cannot be written, for example on a full disk, training continues
+    without it.
 
     Args:
-        folder: Where `epoch_0010.png`, ... are written.
+        folder: The folder for `epoch_0010.png`, ...
         every: Epochs between two grids.
         num_images: Images in a grid.
         num_steps: As of `generate`.
         seed: Seed of the noise.
         minutes: The least number of minutes between two grids.
-        tell: What is called with a line about a failure; `print` by default.
+        tell: Called with a line about a failure; `print` by default.
 
     Example:
 
@@ -78,6 +78,6 @@ class SampleGrid(keras.callbacks.Callback):
         save_image(image_grid(pixelated(images, self._pixel())), path)
 
     def _pixel(self):
-        """Return the size of what has been learned, in pixels."""
+        """Return the size of the finest detail that has been learned."""
         details = enumerate(self.model.details, start=1)
         return 2 ** max((k for k, f in details if f.is_new), default=0)

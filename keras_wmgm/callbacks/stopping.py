@@ -1,4 +1,4 @@
-"""Ends of a training run that are neither its last epoch nor a failure."""
+"""Callbacks that stop training: after some time, and on a signal."""
 
 import signal
 import time
@@ -9,15 +9,15 @@ from keras_wmgm.utils.checks import check_number
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Stop after so many minutes, over any number of `fit`s.
+    """Stop after a number of minutes, over any number of `fit` calls.
 
-    The time counts from the first batch after the callback was made.
+    The time is counted from the first batch.
 
     Args:
         minutes: How long to train.
 
     Attributes:
-        stopped: Whether it was this that ended a `fit`.
+        stopped: Whether this callback ended a `fit`.
 
     Raises:
         ValueError: If `minutes` is not positive.
@@ -56,15 +56,15 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Stop after the batch in which the process is asked to end.
+    """Stop after the current batch when the process receives a signal.
 
-    What follows an epoch still happens, so a `RunFolder` beside it saves the
-    run; the rest of that epoch is left out. Used as a context manager around
-    `fit`s; a second signal ends the process at once.
+    The rest of the epoch is skipped, but callbacks still run at its end, so a
+    `RunFolder` saves the run. Use it as a context manager around `fit`. A
+    second signal ends the process at once.
 
     Args:
-        signals: The signals that are heard: by default SIGTERM, which job
-            schedulers send, and SIGINT, which is Ctrl-C.
+        signals: The signals: by default SIGTERM, which job schedulers send,
+            and SIGINT, which is Ctrl-C.
 
     Example:
 

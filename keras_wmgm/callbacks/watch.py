@@ -1,4 +1,4 @@
-"""Training that fails, noticed while it does."""
+"""A watch over losses, weights and the spread of details."""
 
 import math
 from collections.abc import Callable
@@ -7,23 +7,23 @@ import keras
 import numpy as np
 
 RANGES = {"std_ratio": (0.7, 1.4), "spread": (0.02, math.inf)}
-"""Where the measures of a factor should be."""
+"""The ranges in which the measures of a factor should be."""
 
 
 class Watch(keras.callbacks.Callback):
-    """Stop where training fails; tell where a spread goes wrong.
+    """Stop when training fails, and warn when a spread is wrong.
 
-    It stops where a loss, or a weight, is not finite: the losses of an epoch
-    do not know of its last step.
+    It raises an error if a loss is not finite, or a weight: the losses of an
+    epoch do not show the effect of its last step. List this callback before a
+    `RunFolder`, which then keeps the last good run.
 
-    A `std_ratio` outside of [0.7, 1.4] says that a factor draws details much
-    weaker or stronger than the data's, or has not learned yet; a `spread`
-    near 0, that a generator has collapsed and ignores its noise. It is told
-    once, until it is right again. Stand it before a `RunFolder`, and the last
-    good run is kept.
+    A `std_ratio` outside of [0.7, 1.4] means that a factor draws details much
+    weaker or stronger than those of the data, or has not learned yet. A
+    `spread` near 0 means that a generator has collapsed and ignores its
+    noise. Each warning is given once, until the measure is right again.
 
     Args:
-        tell: What is called with the line to tell; `print` by default.
+        tell: Called with a line for each warning; `print` by default.
 
     Example:
 

@@ -15,7 +15,7 @@ COLUMNS = (
     ("steps", "steps", str),
     ("FD", "fd", "{:,.0f}".format),
     ("of images", "fd_images", "{:,}".format),
-    ("licence", "license", str),
+    ("license", "license", str),
     ("MiB", "bytes", lambda size: f"{size / 2**20:.1f}"),
     ("weights", "weights", str),
 )

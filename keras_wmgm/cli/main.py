@@ -54,7 +54,7 @@ def main(traceback):
         keras-wmgm train --data photos/ --minutes 30 --output run
         keras-wmgm generate --preset run/preset --output mine.png
     Enlarge a photograph, or a folder of them:
-        keras-wmgm upscale small.png large.png --factor 2
+        keras-wmgm upscale small.png large.png --scale 2
 
     KERAS_BACKEND=tensorflow, jax or torch chooses what computes; without it,
     Keras's configuration or the one that is installed.

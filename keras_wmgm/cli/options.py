@@ -57,6 +57,29 @@ overwrite = click.option(
 )
 
 
+def old_name(flag: str, new: str, type: click.ParamType):
+    """Accept an option under its old name too, hidden from the help.
+
+    Args:
+        flag: The old option, such as `"--factor"`.
+        new: The parameter that it sets, unless the new option is given too.
+        type: The type of its values.
+    """
+
+    def set_default(ctx, param, value):
+        if value is not None:
+            ctx.default_map = {**(ctx.default_map or {}), new: value}
+
+    return click.option(
+        flag,
+        type=type,
+        hidden=True,
+        is_eager=True,  # before the default of the new option is read
+        expose_value=False,
+        callback=set_default,
+    )
+
+
 def is_folder(path: str) -> bool:
     """Whether an output is a folder: it is one, or has no file's ending."""
     return path.endswith(("/", os.sep)) or not Path(path).suffix

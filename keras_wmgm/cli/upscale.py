@@ -13,30 +13,28 @@ from keras_wmgm.presets.load import image_shape_of
 from keras_wmgm.utils.files import check_image
 from keras_wmgm.utils.files import save_image
 
+SCALE = click.Choice(["2", "4", "8"])
+
 
 @click.command()
 @click.argument("source", type=PATH, metavar="IN")
 @click.argument("target", type=PATH, metavar="OUT")
 @click.option(
-    "--factor",
-    type=click.Choice(["2", "4", "8"]),
-    default="2",
-    help="How many times as large.",
+    "--scale", type=SCALE, default="2", help="How many times as large."
 )
+@options.old_name("--factor", "scale", type=SCALE)
 @options.preset
 @options.num_steps
 @options.sampler
 @options.seed
 @options.overwrite
-def upscale(
-    source, target, factor, preset, num_steps, sampler, seed, overwrite
-):
+def upscale(source, target, scale, preset, num_steps, sampler, seed, overwrite):
     """Enlarge an image, or all images of a folder.
 
-    IN's content is kept: reduced again, OUT is IN. The detail between is
-    drawn, as plausible as the preset's training images resemble IN; another
-    --seed draws another. Into a folder, what is there already is left as it
-    is.
+    The content is kept: OUT reduced to the size of IN gives IN again. The
+    detail is drawn, and another --seed draws other detail. It looks best
+    where IN resembles the preset's training images. Files that exist in the
+    output folder are left as they are.
     """
     pairs = _pairs(Path(source), target, overwrite)
     channels = image_shape_of(preset)[-1]
@@ -49,7 +47,7 @@ def upscale(
             image = load_image(path, channels)
             large = model.upscale(
                 image[None],
-                int(factor),
+                int(scale),
                 seed=seed,
                 num_steps=num_steps,
                 sampler=sampler,
@@ -57,7 +55,7 @@ def upscale(
             )[0]
             output.parent.mkdir(parents=True, exist_ok=True)
             save_image(large, output)
-    click.echo(f"{len(pairs)} images, {factor} times as large: {target}")
+    click.echo(f"{len(pairs)} images, {scale} times as large: {target}")
 
 
 def _folder(target):

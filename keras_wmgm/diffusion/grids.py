@@ -1,8 +1,8 @@
 """Grids of times for the samplers.
 
 Each is a function `(num_steps, t_max=..., ...)` that returns `num_steps + 1`
-times in float64, falling from `t_max` to 0; a sampler calls the network once
-for every one but the last.
+times in float64, falling from `t_max` to 0. A sampler calls the network once
+for each of them except the last.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ T_MAX = 5.0
 """The usual end of the process, where alpha is 0.0067 (WSGM's choice)."""
 
 T_MIN = 1e-3
-"""The usual last time at which a network is asked; sigma is 0.045 there."""
+"""The usual last time at which a network is called; sigma is 0.045 there."""
 
 
 def uniform_grid(num_steps: int, t_max: float = T_MAX) -> np.ndarray:
@@ -30,8 +30,8 @@ def quadratic_grid(num_steps: int, t_max: float = T_MAX) -> np.ndarray:
 
     Reference:
         Guth et al., "Wavelet Score-Based Generative Modeling"
-        ([arXiv:2208.05003](https://arxiv.org/abs/2208.05003)), whose training
-        draws its times by this law.
+        ([arXiv:2208.05003](https://arxiv.org/abs/2208.05003)), which draws
+        its training times from this distribution.
     """
     _check(num_steps, 0.0, t_max)
     return t_max * _falling(num_steps) ** 2
@@ -58,9 +58,10 @@ def karras_grid(
     t_min: float = T_MIN,
     rho: float = 7.0,
 ) -> np.ndarray:
-    """Return times whose `(sigma / alpha)^(1 / rho)` is even, and 0.
+    """Return times evenly spaced in `(sigma / alpha)^(1 / rho)`, and 0.
 
-    Between `t_max` and `t_min`; the larger rho, the nearer to even log-SNRs.
+    They run from `t_max` to `t_min`. The larger rho, the more evenly spaced
+    are their log-SNRs.
 
     Reference:
         Karras et al., "Elucidating the Design Space of Diffusion-Based
@@ -83,7 +84,7 @@ GRIDS = {
 """The grids by name."""
 
 WITH_END = ("log_snr", "karras")
-"""Those that take `t_min`, the last time at which a network is asked."""
+"""The grids that take `t_min`, the last time of a network call."""
 
 
 def _falling(num_steps):

@@ -5,15 +5,15 @@
 
 for data of unit standard deviation (WMGM Eq. 1 with g = 1, Eq. 12; Song et
 al., [arXiv:2011.13456](https://arxiv.org/abs/2011.13456), the VP process).
-The noise level is told by `log_snr = log(alpha^2 / sigma^2)` wherever a
-network or a loss is involved, and by the time t in a sampler's grid; then
-`alpha^2 = sigmoid(log_snr)` and `sigma^2 = sigmoid(-log_snr)`.
+Networks and losses take the noise level as `log_snr = log(alpha^2 / sigma^2)`,
+grids as the time t. `alpha^2 = sigmoid(log_snr)`, and
+`sigma^2 = sigmoid(-log_snr)`.
 
 A score network predicts the velocity `v = alpha eps - sigma x_0` (Salimans and
 Ho, [arXiv:2202.00512](https://arxiv.org/abs/2202.00512), Appendix D). For data
 of unit standard deviation this is EDM's preconditioning: `v` has unit variance
-at every noise level, and `alpha x - sigma v` weighs skip and network as
-`c_skip` and `c_out` do.
+at every noise level, and `alpha x - sigma v` weights skip and network like
+`c_skip` and `c_out`.
 """
 
 import keras
@@ -63,7 +63,7 @@ def velocity(x_0: Tensor, noise: Tensor, log_snr: Tensor) -> Tensor:
 
 
 def denoised(x_t: Tensor, v: Tensor, log_snr: Tensor) -> Tensor:
-    """Return the clean data that a velocity means: `alpha x_t - sigma v`."""
+    """Return the clean data that a velocity predicts: `alpha x_t - sigma v`."""
     log_snr = expand_like(log_snr, x_t)
     return alpha(log_snr) * x_t - sigma(log_snr) * v
 

@@ -1,23 +1,23 @@
 """Samplers: from noise to data in a few calls of a denoiser.
 
-Every sampler here is linear in what it has at hand,
+Every sampler here is linear,
 
     x_s = a x_t + b D_t + c D_{previous} + d z
 
-with D_t the denoiser's guess of the clean data at time t, D_previous the one
-of the step before, and z fresh noise. So a sampler *is* its coefficients, and
-the loop is written once. Adding a sampler is adding a function from a grid to
-`(a, b, c, d)`, under the name it has in its paper.
+with D_t the denoiser's estimate of the clean data at time t, D_previous the
+estimate of the previous step, and z fresh noise. A sampler differs from others
+in its coefficients only, and they share one loop. To add one, write a function
+from a grid to `(a, b, c, d)` with the sampler's name in its paper.
 
     x_0 = ddim(denoiser, x_T, grid)
     x_0 = euler_maruyama(denoiser, x_T, grid, noise)
 
-- `denoiser(x, log_snr)`: the clean data's expectation, from `x` of shape
-  `(batch, ...)` and a scalar log-SNR.
+- `denoiser(x, log_snr)`: the expectation of the clean data, given `x` of
+  shape `(batch, ...)` and a scalar log-SNR.
 - `x_T`: standard normal noise, `(batch, ...)`.
 - `grid`: times falling from T to 0, of length N + 1 (see `grids.py`).
-- `noise`: for the stochastic ones, drawn beforehand, `(N, batch, ...)`. A step
-  that ends at t = 0 adds none (WMGM, Algorithm 2).
+- `noise`: for stochastic samplers, `(N, batch, ...)`. A step that ends at
+  t = 0 adds none (WMGM, Algorithm 2).
 """
 
 import functools
@@ -30,11 +30,11 @@ from keras_wmgm.diffusion.process import log_snr_at
 from keras_wmgm.types import Tensor
 
 SAMPLERS: dict[str, Callable] = {}
-"""The samplers by name; `SAMPLERS[name].stochastic` tells who needs noise."""
+"""The samplers by name; those with a true `stochastic` need noise."""
 
 
 def sampler(stochastic: bool) -> Callable:
-    """Make a sampler of a function from a grid to its coefficients."""
+    """Turn a function from a grid to coefficients into a sampler."""
 
     def decorate(coefficients):
         @functools.wraps(coefficients)
@@ -51,7 +51,7 @@ def sampler(stochastic: bool) -> Callable:
             noise = noise if stochastic else None
             return _integrate(denoiser, x, grid, table, noise)
 
-        del sample.__wrapped__  # its signature is not the sampler's
+        del sample.__wrapped__  # the signature is another
         sample.coefficients = coefficients
         sample.stochastic = stochastic
         SAMPLERS[coefficients.__name__] = sample
@@ -64,12 +64,13 @@ def _check_grid(grid):
     grid = np.asarray(grid, "float64")
     if grid.ndim != 1 or len(grid) < 2 or not np.all(np.diff(grid) < 0):
         raise ValueError(
-            "A grid is a falling sequence of two or more times. "
+            "A grid must be a falling sequence of two or more times. "
             f"Received: grid={grid!r}"
         )
     if grid[-1] < 0 or not np.isfinite(grid[0]):
         raise ValueError(
-            f"A grid's times are finite and not negative. Received: {grid!r}"
+            "The times of a grid must be finite and not negative. "
+            f"Received: grid={grid!r}"
         )
     return grid
 
@@ -119,7 +120,7 @@ def _sigma(t):
 
 
 def _unless_last(s, d):
-    """Keep the noise of every step but one that ends at t = 0."""
+    """Return `d`, with 0 for a step that ends at t = 0."""
     return np.where(s > 0, d, 0.0)
 
 
@@ -144,8 +145,7 @@ def _ancestral(t, s):
 def ddpm_fixed_large(t, s):
     """DDPM's ancestral sampler with variance beta (Ho et al., section 3.2).
 
-    [arXiv:2006.11239](https://arxiv.org/abs/2006.11239). It is what WSGM
-    samples with.
+    [arXiv:2006.11239](https://arxiv.org/abs/2006.11239). WSGM uses it.
     """
     a, b, beta, _ = _ancestral(t, s)
     return a, b, 0 * t, _unless_last(s, np.sqrt(beta))
@@ -176,7 +176,7 @@ def dpm_solver_2m(t, s):
     """DPM-Solver++(2M), multistep, second order (Lu et al., Algorithm 2).
 
     [arXiv:2211.01095](https://arxiv.org/abs/2211.01095). The first step, and
-    one that ends at t = 0, are of first order, that is, DDIM's.
+    one that ends at t = 0, are of first order, as in DDIM.
     """
     a, b, c, d = ddim.coefficients(t, s)
     half_log_snr = np.append(log_snr_at(t) / 2, np.inf)

@@ -1,4 +1,4 @@
-"""The layers the networks are made of."""
+"""The layers that the networks are built from."""
 
 from keras_wmgm.layers.attention_gate import AttentionGate as AttentionGate
 from keras_wmgm.layers.bilinear_upsampling2d import (

@@ -12,12 +12,12 @@ from keras_wmgm.utils.serialization import register
 
 @register
 class AttentionGate(keras.layers.Layer):
-    """Weigh a skip connection by what the decoder already knows.
+    """Weight a skip connection by a gating signal from the decoder.
 
     `x * sigmoid(psi(relu(W_x x + W_g g)))`, with 1x1 convolutions, each
-    followed by a normalisation; `psi` has one channel, so that every place of
-    the skip is let through or held back as a whole. Skip and gating signal
-    have the same height and width.
+    followed by a normalization. `psi` has one channel, so all channels of a
+    position get the same weight. Skip and gating signal have the same height
+    and width.
 
     Args:
         filters: Channels in which skip and gating signal are compared.
@@ -27,7 +27,7 @@ class AttentionGate(keras.layers.Layer):
     Call arguments:
         x: The skip, of shape `(batch, height, width, channels)`.
         gate: The gating signal, `(batch, height, width, any)`.
-        training: Whether batch statistics are at work.
+        training: Whether batch statistics are used.
 
     Output shape:
         The shape of `x`.

@@ -1,4 +1,4 @@
-"""Bilinear upsampling by two, for images whose size is not known."""
+"""Bilinear upsampling by two, for images of unknown size."""
 
 import keras
 from keras import ops
@@ -11,9 +11,10 @@ from keras_wmgm.utils.serialization import register
 class BilinearUpSampling2D(keras.layers.Layer):
     """Double height and width by bilinear interpolation.
 
-    The values of `keras.layers.UpSampling2D(2, interpolation="bilinear")`
-    (half-pixel centres, edges repeated), for any height and width, also such
-    as are known only when a compiled function runs.
+    Gives the values of
+    `keras.layers.UpSampling2D(2, interpolation="bilinear")` (half-pixel
+    centers, edges repeated), but also for a height and width that are known
+    only when a compiled function runs.
 
     Args:
         **kwargs: Keras's layer arguments (`name`, `dtype`, ...).

@@ -1,4 +1,4 @@
-"""The convolution that layers and networks are made of."""
+"""The convolution that layers and networks use."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from keras_wmgm.layers.initializers import NumpyGlorotUniform
 
 
 def conv2d(filters: int, kernel_size: int, **kwargs: Any) -> keras.layers.Layer:
-    """Return a convolution that keeps height and width, but for its strides.
+    """Return a convolution with "same" padding and channels last.
 
-    Images here have their channels last, whatever `keras.config` says.
+    The channels come last whatever `keras.config` says.
 
     Args:
         filters: Channels of the output.
         kernel_size: Height and width of the kernel.
-        **kwargs: `keras.layers.Conv2D`'s (`strides`, `dtype`, ...).
+        **kwargs: Arguments of `keras.layers.Conv2D` (`strides`, `dtype`, ...).
     """
     kwargs.setdefault("kernel_initializer", NumpyGlorotUniform())
     return keras.layers.Conv2D(

@@ -17,7 +17,7 @@ class HaarDWT2D(keras.layers.Layer):
         cA = (a + b + c + d) / 2        cH = (a + b - c - d) / 2
         cV = (a - b + c - d) / 2        cD = (a - b - c + d) / 2
 
-    which are the names, the order and the signs of PyWavelets
+    with the names, the order and the signs of PyWavelets
     (`pywt.dwt2(x, "haar", mode="periodization")`). The transform keeps the
     energy, so for an image in [-1, 1] every coefficient is in [-2, 2], and
     `cA` is twice the block's mean. `HaarIWT2D` is its exact inverse.
@@ -26,8 +26,8 @@ class HaarDWT2D(keras.layers.Layer):
         **kwargs: Keras's layer arguments (`name`, `dtype`, ...).
 
     Input shape:
-        `(batch, height, width, channels)`; height and width even, or `None`
-        until the data is there. Integers are cast to the layer's dtype.
+        `(batch, height, width, channels)`; height and width are even, or
+        `None` while unknown. Integers are cast to the layer's dtype.
 
     Output shape:
         A tuple `(coarse, details)`: cA of shape
@@ -36,7 +36,7 @@ class HaarDWT2D(keras.layers.Layer):
         channels, then cV, then cD.
 
     Raises:
-        ValueError: If height or width is odd. Nothing is padded.
+        ValueError: If height or width is odd: images are not padded.
 
     Example:
 
@@ -57,8 +57,8 @@ class HaarDWT2D(keras.layers.Layer):
         check_divisible(x.shape, 2, "HaarDWT2D")
         x = ops.cast(x, self.compute_dtype)
         _, height, width, channels = ops.shape(x)
-        # Pairs by their axis: a slice of every other pixel takes TensorFlow
-        # several times as long.
+        # An axis for the pairs: on TensorFlow, slices with a stride of two
+        # take several times as long.
         pairs = (-1, height // 2, 2, width // 2, 2 * channels)
         top, bottom = ops.unstack(ops.reshape(x, pairs), axis=2)
         total, change = top + bottom, top - bottom

@@ -23,7 +23,7 @@ class HaarIWT2D(keras.layers.Layer):
         `(batch, 2 * height, 2 * width, channels)`.
 
     Raises:
-        ValueError: If the two shapes do not belong together.
+        ValueError: If the two shapes do not match.
 
     Example:
 
@@ -63,7 +63,7 @@ class HaarIWT2D(keras.layers.Layer):
 
 
 def _check_bands(coarse, details):
-    """Refuse shapes that are not cA and its cH, cV, cD."""
+    """Refuse shapes that do not match as cA and cH, cV, cD."""
     fits = len(coarse) == len(details) == 4 and details[-1] == 3 * coarse[-1]
     for a, b in zip(coarse[1:3], details[1:3], strict=False):
         fits = fits and (a is None or b is None or a == b)

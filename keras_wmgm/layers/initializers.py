@@ -13,12 +13,12 @@ from keras_wmgm.utils.serialization import register
 class NumpyGlorotUniform(keras.initializers.Initializer):
     """Keras's `GlorotUniform`, drawn by NumPy.
 
-    The same seed gives the same weights on every backend. And it is fast:
-    JAX compiles a random function anew for every shape, which takes half a
+    The same seed gives the same weights on every backend. It is also fast:
+    JAX compiles a random function again for every shape, which takes half a
     minute for a small U-Net.
 
     Args:
-        seed: An integer; `None` for one from Python's `random`, which
+        seed: An integer; `None` takes one from Python's `random`, which
             `keras.utils.set_random_seed` seeds.
 
     Example:

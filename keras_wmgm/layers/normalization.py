@@ -1,4 +1,4 @@
-"""The normalisation that a layer's `normalization` argument names."""
+"""The normalizations that a `normalization` argument may name."""
 
 import math
 
@@ -11,16 +11,16 @@ MAX_GROUPS = 32
 
 
 def check_normalization(value: str | None) -> str | None:
-    """Return `value` if it names a normalisation."""
+    """Return `value` if it names a normalization."""
     return check_choice("normalization", value, NORMALIZATIONS)
 
 
 def build_normalization(
     kind: str | None, channels: int, **kwargs
 ) -> keras.layers.Layer:
-    """Return a built normalisation layer over `channels` channels.
+    """Return a built normalization layer over `channels` channels.
 
-    Group normalisation takes the largest number of groups up to 32 that
+    Group normalization takes the largest number of groups up to 32 that
     divides the channels. It is the default everywhere because a network
     shared by several scales would mix their batch statistics.
     """

@@ -1,4 +1,4 @@
-"""The residual block all networks are made of."""
+"""The residual block of all networks."""
 
 import keras
 from keras import ops
@@ -17,15 +17,15 @@ from keras_wmgm.utils.serialization import register
 
 @register
 class ResidualBlock(keras.layers.Layer):
-    """Two 3x3 convolutions beside a shortcut, modulated by an embedding.
+    """Two 3x3 convolutions and a shortcut, modulated by an embedding.
 
-    With `preactivation=True` (score networks) the order is normalise,
-    activate, convolve, and the second convolution starts at zero, so that a
-    new block is its shortcut. With `preactivation=False` (the paper's
-    generator and critic) it is convolve, normalise, activate, and the sum is
+    With `preactivation=True` (score networks) the order is normalize,
+    activate, convolve, and the second convolution starts at zero, so a new
+    block computes its shortcut only. With `preactivation=False` (the paper's
+    generator and critic) it is convolve, normalize, activate, and the sum is
     activated once more.
 
-    An embedding scales and shifts the normalised features channel by channel,
+    An embedding scales and shifts the normalized features channel by channel,
     as `h * (1 + scale) + shift`.
 
     Args:
@@ -34,9 +34,9 @@ class ResidualBlock(keras.layers.Layer):
             `filters`.
         strides: Stride of the first convolution and of the shortcut.
         normalization: `"group"`, `"batch"` or `None`.
-        activation: Anything `keras.activations.get` knows.
-        preactivation: Which of the two orders, see above.
-        normalize_shortcut: Whether a convolved shortcut is normalised too; it
+        activation: Anything that `keras.activations.get` takes.
+        preactivation: Which of the two orders to use, see above.
+        normalize_shortcut: Whether a convolved shortcut is normalized too; it
             has a bias if neither this nor `preactivation=False` is set.
         dropout: Rate of the dropout before the second convolution, in [0, 1).
         **kwargs: Keras's layer arguments (`name`, `dtype`, ...).
@@ -44,7 +44,7 @@ class ResidualBlock(keras.layers.Layer):
     Call arguments:
         x: Features of shape `(batch, height, width, channels)`.
         embedding: Optional, of shape `(batch, units)`.
-        training: Whether dropout and batch statistics are at work.
+        training: Whether dropout and batch statistics are used.
 
     Output shape:
         `(batch, height / strides, width / strides, filters)`, rounded up.
@@ -112,7 +112,7 @@ class ResidualBlock(keras.layers.Layer):
         self.shortcut = None
         if channels == self.filters and self.strides == 1:
             return
-        # Post-activation blocks follow the paper's: no bias there.
+        # Post-activation blocks have no bias here, as in the paper.
         self.shortcut = self._conv(
             channels,
             self.filters,
@@ -175,7 +175,7 @@ class ResidualBlock(keras.layers.Layer):
             built = "without" if self.modulation is None else "with"
             raise ValueError(
                 f"This ResidualBlock was built {built} an embedding and must "
-                "be called so. Received: an embedding of "
+                f"be called {built} one. Received: an embedding of "
                 f"{getattr(embedding, 'shape', None)}"
             )
         if embedding is None:

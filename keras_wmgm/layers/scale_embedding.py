@@ -11,13 +11,14 @@ from keras_wmgm.utils.serialization import register
 
 @register
 class ScaleEmbedding(keras.layers.Layer):
-    """Embed the scale index k in a vector, so that one network serves all.
+    """Embed the scale index k in a vector.
 
-    One learned vector per scale. A scale that was never learned (below 1 or
-    above `num_scales`) gets the vector of the nearest one.
+    With it, one network can serve all scales. There is one learned vector per
+    scale; an index below 1 or above `num_scales` gets the vector of the
+    nearest scale.
 
     Args:
-        num_scales: Number of scales; k runs from 1, the finest, to this.
+        num_scales: Number of scales; k runs from 1, the finest, to this number.
         units: Length of the embedding.
         **kwargs: Keras's layer arguments (`name`, `dtype`, ...).
 
@@ -34,13 +35,13 @@ class ScaleEmbedding(keras.layers.Layer):
     (3, 8)
 
     Reference:
-        WMGM, Eq. 21: the scales share one generator
-        ([arXiv:2411.09356](https://arxiv.org/abs/2411.09356)); that it is
-        told the scale is our addition.
+        WMGM, Eq. 21, where the scales share one generator
+        ([arXiv:2411.09356](https://arxiv.org/abs/2411.09356)). The embedding
+        is not in the paper.
     """
 
     def __init__(self, num_scales: int, units: int, **kwargs):
-        # k is exact in any dtype; casting it to a half type gains nothing.
+        # Casting k to a half-precision type would gain nothing.
         super().__init__(autocast=False, **kwargs)
         self.num_scales = check_count("num_scales", num_scales)
         self.units = check_count("units", units)

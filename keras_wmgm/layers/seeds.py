@@ -1,4 +1,4 @@
-"""Seeds for what is drawn inside of a layer."""
+"""Seeds for random numbers inside a layer."""
 
 import random
 
@@ -6,7 +6,7 @@ import random
 def new_seed() -> int:
     """Return a seed from Python's `random`.
 
-    `keras.utils.set_random_seed` seeds that. A dropout without a seed would
-    draw from PyTorch's own generator there, whose state no file holds.
+    `keras.utils.set_random_seed` seeds it. On PyTorch a dropout without a
+    seed would use PyTorch's own generator, whose state is not saved.
     """
     return random.getrandbits(31)

@@ -1,4 +1,4 @@
-"""Self-attention over the places of a feature map."""
+"""Self-attention over the positions of a feature map."""
 
 import keras
 from keras import ops
@@ -12,10 +12,11 @@ from keras_wmgm.utils.serialization import register
 
 @register
 class SelfAttention2D(keras.layers.Layer):
-    """Let every place of a feature map attend to every other, and add.
+    """Self-attention over a feature map, with a residual connection.
 
-    Group normalisation, multi-head attention over the `height * width`
-    places, and a residual sum. Memory grows with the square of the places.
+    Group normalization, multi-head attention over the `height * width`
+    positions, and a residual sum. Memory grows with the square of the number
+    of positions.
 
     Args:
         num_heads: Number of heads; must divide the channels.
@@ -25,7 +26,7 @@ class SelfAttention2D(keras.layers.Layer):
         `(batch, height, width, channels)`.
 
     Output shape:
-        The input's.
+        The shape of the input.
 
     Raises:
         ValueError: If `num_heads` does not divide the channels.

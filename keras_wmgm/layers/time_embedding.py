@@ -10,8 +10,8 @@ from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.serialization import register
 
-# Periods of 1/2 to 64 in log-SNR, whose useful range is about [-15, 15]:
-# the slowest wave is monotone over that range, the fastest tells steps apart.
+# Periods in log-SNR, whose useful range is about [-15, 15]: the longest is
+# monotone over that range, the shortest tells neighboring steps apart.
 SHORTEST_PERIOD, LONGEST_PERIOD = 0.5, 64.0
 
 
@@ -20,18 +20,17 @@ class TimeEmbedding(keras.layers.Layer):
     """Embed the log-SNR of a diffusion process in a vector.
 
     Sines and cosines of the log-SNR at geometrically spaced frequencies,
-    followed by two dense layers with a SiLU between them. The log-SNR is
-    smooth where the network's task is: unlike the time, it does not depend on
-    how a process is parametrised.
+    followed by two dense layers with a SiLU between them. Unlike the time,
+    the log-SNR does not depend on how a process is parametrized.
 
     Args:
         units: Length of the embedding.
-        num_frequencies: Number of frequencies; the sines and cosines are
-            twice as many. Defaults to `units // 8`, at least 1.
+        num_frequencies: Number of frequencies, with a sine and a cosine
+            each. Defaults to `units // 8`, at least 1.
         **kwargs: Keras's layer arguments (`name`, `dtype`, ...).
 
     Input shape:
-        `(batch,)`: `log(alpha^2 / sigma^2)`, always read as float32.
+        `(batch,)`: `log(alpha^2 / sigma^2)`, cast to float32.
 
     Output shape:
         `(batch, units)`.
@@ -52,7 +51,7 @@ class TimeEmbedding(keras.layers.Layer):
     def __init__(
         self, units: int, num_frequencies: int | None = None, **kwargs
     ):
-        # bfloat16 keeps 8 bits: log-SNRs 0.1 apart would be one.
+        # With the 8 bits of bfloat16, log-SNRs 0.1 apart would be equal.
         super().__init__(autocast=False, **kwargs)
         self.units = check_count("units", units)
         self.num_frequencies = check_optional_count(

@@ -13,8 +13,8 @@ def ssim(x: Tensor, y: Tensor, data_range: float = 2.0) -> Tensor:
     """Return the structural similarity of each pair of images.
 
     Gaussian window of 11x11 pixels and sigma 1.5, K1 = 0.01, K2 = 0.03, mean
-    over the places at which the window fits and over the channels. For images
-    smaller than that, the window is the largest odd one that fits.
+    over the positions at which the window fits and over the channels. Smaller
+    images get the largest window of odd size that fits.
 
     Args:
         x: Images, `(batch, height, width, channels)`.
@@ -45,7 +45,7 @@ def ssim(x: Tensor, y: Tensor, data_range: float = 2.0) -> Tensor:
             image, kernel, padding="valid", data_format="channels_last"
         )
 
-    # One convolution of five images side by side, not five of one.
+    # One convolution of five images side by side instead of five.
     stacked = ops.concatenate([x, y, x * x, y * y, x * y], axis=-1)
     kernel = ops.convert_to_tensor(np.tile(kernel, (1, 1, 5 * channels, 1)))
     m_x, m_y, m_xx, m_yy, m_xy = ops.split(mean(stacked), 5, axis=-1)

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_wmgm.sampling.cache import SamplerCache
+from keras_wmgm.sampling.cache import InferenceModelCache
 from keras_wmgm.sampling.drawing import draw_images
+from keras_wmgm.sampling.inference_model import InferenceModel
 from keras_wmgm.sampling.noise import BandNoise
 from keras_wmgm.sampling.noise import batch_limit
 from keras_wmgm.sampling.noise import check_noise
@@ -13,7 +14,6 @@ from keras_wmgm.sampling.noise import check_seed
 from keras_wmgm.sampling.noise import draw
 from keras_wmgm.sampling.plan import Band
 from keras_wmgm.sampling.plan import make_plan
-from keras_wmgm.sampling.sampler import Sampler
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.images import DTYPES
@@ -23,7 +23,7 @@ class Generation:
     """The part of `MultiscaleModel` that draws."""
 
     def _init_generation(self):
-        self._samplers = SamplerCache(self.pyramid)
+        self._inference_models = InferenceModelCache(self.pyramid)
 
     def generate(
         self,
@@ -87,7 +87,7 @@ class Generation:
             return {name: values[rows] for name, values in noise.items()}
 
         size = batch_limit(batch_size, num_images, bands)
-        model = self._samplers.get(plan)
+        model = self._inference_models.get(plan)
         return draw_images(model, inputs, num_images, size, dtype, verbose)
 
     def draw_noise(
@@ -144,12 +144,12 @@ class Generation:
         plan = self._plan(num_steps, "ddim")
         return sum(band.factor.calls(**band.arguments) for band in plan)
 
-    def sampler(
+    def inference_model(
         self,
         num_steps: int | tuple[int, ...] = 8,
         sampler: str = "dpm_solver_2m",
         levels: int | None = None,
-    ) -> Sampler:
+    ) -> InferenceModel:
         """Return the Keras model from noise to images in [-1, 1].
 
         Its input is what `draw_noise` gives. It shares the networks, and is
@@ -161,7 +161,9 @@ class Generation:
             levels: Start from `"thumbnail"`, an image in [-1, 1], and draw
                 this many levels.
         """
-        return self._samplers.get(self._plan(num_steps, sampler, levels))
+        return self._inference_models.get(
+            self._plan(num_steps, sampler, levels)
+        )
 
     def _plan(self, num_steps, sampler, levels=None) -> list[Band]:
         plan = make_plan(self.coarse, self.details, num_steps, sampler)

@@ -23,7 +23,7 @@ from keras_wmgm.utils.serialization import register
 class MultiscaleModel(
     Compiling, Learning, Generation, Upscaling, Saving, Sharing, keras.Model
 ):
-    """A generative model of images, factorised over their Haar pyramid.
+    """A generative model of images, factorized over their Haar pyramid.
 
         p(x) = p(x_L^S) prod_{k=S..1} p(x_H^k | x_L^k)      (WMGM, Eq. 17)
 

@@ -1,6 +1,6 @@
 """The factors that models take where none are given: small, and for a CPU.
 
-Their score networks have no normalisation: on a CPU its passes over the
+Their score networks have no normalization: on a CPU its passes over the
 features take longer than the convolutions. Those of details are the same for
 every size, so that one may begin with the weights of another (zoo/NOTES.md has
 the figures).

@@ -1,4 +1,4 @@
-"""What is learned: plain Keras models, with no loss in them."""
+"""The networks: plain Keras models without a loss."""
 
 from keras_wmgm.networks.detail_critic import DetailCritic as DetailCritic
 from keras_wmgm.networks.detail_unet import DetailUNet as DetailUNet

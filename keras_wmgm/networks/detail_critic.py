@@ -20,11 +20,10 @@ from keras_wmgm.utils.serialization import register
 
 @register
 class DetailCritic(Network):
-    """WMGM's critic: an image, or its bands, to one number, unbounded.
+    """WMGM's critic: from an image, or its bands, to one unbounded number.
 
     A convolution, residual blocks that halve the size, a global mean, and two
-    dense layers. Whether it sees bands or their reconstruction is decided by
-    what it is given.
+    dense layers. The input may be bands or the image that they reconstruct.
 
     Inputs are a dictionary: `"x"`, of shape
     `(batch, height, width, channels)`, and if `num_scales` is set,

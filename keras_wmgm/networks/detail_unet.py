@@ -20,9 +20,9 @@ from keras_wmgm.utils.serialization import register
 
 @register
 class DetailUNet(Network):
-    """WMGM's generator: a coarse band and noise to the three detail bands.
+    """WMGM's generator: from a coarse band and noise to three detail bands.
 
-    A U-Net whose blocks follow the paper's (convolve, normalise, activate;
+    A U-Net with the blocks of the paper (convolve, normalize, activate;
     `(in + out) // 2` channels in between), with attention gates on the skips
     and a linear output: whitened details are not bounded, so there is no
     tanh.
@@ -33,9 +33,9 @@ class DetailUNet(Network):
     shape `(batch,)`, the scale index k, starting at 1.
 
     Args:
-        channels: Channels of the image, and so of `"condition"`.
-        noise_channels: Channels of `"noise"`; 0 for a network without. Defaults
-            to `channels`.
+        channels: Channels of the image and of `"condition"`.
+        noise_channels: Channels of `"noise"`; 0 for a network without noise.
+            Defaults to `channels`.
         num_scales: How many scales share the network, or `None` for one.
         filters: Channels of each level, finest first.
         head_filters: Channels of the last block.

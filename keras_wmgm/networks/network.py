@@ -1,4 +1,4 @@
-"""What the three kinds of network have in common."""
+"""The base class of the networks."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from keras_wmgm.utils.checks import check_divisible
 class Network(keras.Model):
     """A functional Keras model whose image inputs must fit its strides.
 
-    A subclass draws its graph in `__init__` and hands it over, with the
-    arguments it was made from. All take a dictionary of named inputs, the
-    images among them of unknown height and width.
+    A subclass builds its graph in `__init__` and passes it to this class,
+    with its own arguments. The inputs are a dictionary by name; the height
+    and width of images are unknown.
 
     Args:
         inputs: Dictionary of `keras.Input`s.
         outputs: The graph's output.
-        size_multiple: What the height and width of every image input must be
-            a multiple of.
+        size_multiple: The height and width of every image input must be
+            multiples of this.
         config: The subclass's own arguments. A `dtype` of `None`, the
-            default, means the global policy, also when the configuration is
-            read back.
-        name: Keras's.
-        trainable: Keras's.
+            default, means the global policy, also after the configuration
+            is loaded.
+        name: As of `keras.Model`.
+        trainable: As of `keras.Model`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Network(keras.Model):
         name: str | None = None,
         trainable: bool = True,
     ):
-        # By name: Keras would take unknown arguments and drop them.
+        # By name, because Keras silently drops unknown arguments.
         super().__init__(
             inputs=inputs, outputs=outputs, name=name, trainable=trainable
         )
@@ -44,7 +44,7 @@ class Network(keras.Model):
         self.config = config
 
     def __call__(self, inputs, *args, **kwargs):
-        # Not in `call`: Keras would print the arrays beside the message.
+        # Not in `call`, where Keras would add the arrays to the message.
         if isinstance(inputs, dict):
             for name, x in inputs.items():
                 if len(x.shape) == 4:
@@ -63,7 +63,7 @@ def image_input(name: str, channels: int):
 
 
 def scale_input(inputs: dict, num_scales: int | None, units: int, dtype):
-    """Add `"scale"` to `inputs` and embed it, if there are several scales."""
+    """Add `"scale"` to `inputs` and embed it, if `num_scales` is set."""
     if not num_scales:
         return None
     inputs["scale"] = keras.Input((), name="scale")

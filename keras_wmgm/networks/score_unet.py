@@ -24,9 +24,9 @@ from keras_wmgm.utils.serialization import register
 class ScoreUNet(Network):
     """A U-Net from a noisy image and its noise level to a prediction.
 
-    What is predicted (noise, velocity, the clean image) is the caller's
-    business. Level i of the U-Net works at 1 / 2^i of the input's size. The
-    last convolution and every residual block start at zero.
+    The loss decides whether it predicts noise, velocity or the clean image.
+    Level i of the U-Net works at 1 / 2^i of the input's size. The last
+    convolution and the residual branch of every block start at zero.
 
     Inputs are a dictionary: `"x"`, the noisy image
     `(batch, height, width, channels)`; `"log_snr"`, of shape `(batch,)`; if
@@ -40,15 +40,14 @@ class ScoreUNet(Network):
         condition_channels: Channels of `"condition"`; 0 for none.
         num_scales: How many scales share the network, or `None` for one.
         filters: Channels of each level, finest first.
-        num_blocks: Residual blocks per level on the way down; the way up has
+        num_blocks: Residual blocks per level of the encoder; the decoder has
             one more.
-        attention_levels: The levels with self-attention; level i of an
-            input of n pixels has a size of n / 2^i pixels.
+        attention_levels: The levels with self-attention.
         num_heads: Heads of the self-attention.
         attention_gates: Whether the skip connections are gated.
         normalization: `"group"`, `"batch"` or `None`. On a CPU `None` is
-            twice as fast or more, and small networks do not need any;
-            self-attention keeps its own.
+            at least twice as fast, and small networks do not need one;
+            self-attention keeps its own normalization.
         dropout: Rate of the dropout in the residual blocks, in [0, 1).
         dtype: Dtype policy; `None` for the global one.
         **kwargs: Keras's model arguments (`name`, `trainable`).
@@ -128,7 +127,7 @@ class ScoreUNet(Network):
 
 
 def _check_levels(config):
-    """Refuse self-attention at levels that are not there."""
+    """Refuse self-attention at levels that do not exist."""
     levels, count = config["attention_levels"], len(config["filters"])
     if any(level >= count for level in levels):
         raise ValueError(
@@ -139,7 +138,7 @@ def _check_levels(config):
 
 
 class _Graph:
-    """The functional graph of a `ScoreUNet`, drawn level by level."""
+    """The functional graph of a `ScoreUNet`, built level by level."""
 
     def __init__(
         self,

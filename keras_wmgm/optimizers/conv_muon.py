@@ -14,30 +14,30 @@ MIN_CHANNELS = 16
 
 @register
 class ConvMuon(keras.optimizers.Muon):
-    """Keras's `Muon`, which steps convolutions too.
+    """Keras's `Muon`, applied to convolutions too.
 
-    The step of a matrix is made orthogonal: all its directions are learned at
-    one speed, where Adam follows the strongest. Keras's class does so with
-    matrices only, and a U-Net has next to none. Here the kernel of a
-    convolution, `(height, width, in, out)`, is the matrix
-    `(height * width * in, out)`. Kernels with fewer than 16 channels on either
-    side, as a network's first and last convolution have, and all that is
-    neither of four dimensions nor of two are stepped by Adam, at
+    Muon makes the update of a matrix orthogonal, so all its directions are
+    learned at the same speed, while Adam follows the strongest. Keras's class
+    does this for matrices only, and a U-Net has few. Here the kernel of a
+    convolution, `(height, width, in, out)`, is taken as the matrix
+    `(height * width * in, out)`. Adam updates kernels with fewer than 16
+    channels on either side, such as those of a network's first and last
+    convolution, and weights with neither two nor four dimensions, at
     `adam_lr_ratio` times the learning rate.
 
-    The products run in the global policy's compute dtype, so in bfloat16
-    under `mixed_bfloat16`.
+    The matrix products run in the compute dtype of the global policy, for
+    example bfloat16 under `mixed_bfloat16`.
 
     Args:
-        learning_rate: A number or a schedule; 4e-3 suits where 1e-3 suits
-            Adam.
-        adam_lr_ratio: Adam's rate over this one.
-        weight_decay: That of kernels; `None` for none.
-        adam_weight_decay: That of what Adam steps, times the whole learning
-            rate; `None` for none.
-        exclude_embeddings: Whether Adam steps what has "embedding" in its
-            path, as the networks' embedding of time has.
-        **kwargs: `keras.optimizers.Muon`'s.
+        learning_rate: A number or a schedule; 4e-3 is as suitable as 1e-3 is
+            for Adam.
+        adam_lr_ratio: Adam's learning rate as a fraction of this one.
+        weight_decay: Weight decay of the kernels; `None` for none.
+        adam_weight_decay: Weight decay of the weights that Adam updates,
+            times the whole learning rate; `None` for none.
+        exclude_embeddings: Whether Adam updates weights with "embedding" in
+            their path, such as those of a time embedding.
+        **kwargs: Arguments of `keras.optimizers.Muon`.
 
     Example:
 
@@ -81,10 +81,10 @@ class ConvMuon(keras.optimizers.Muon):
         return any(re.search(name, path) for name in self.exclude_layers)
 
     def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
-        """Return a step of a kernel's shape, near to orthogonal."""
+        """Return an almost orthogonal step of the kernel's shape."""
         dtype = keras.config.dtype_policy().compute_dtype
         matrix = ops.reshape(x, (-1, x.shape[-1]))
-        # Before the cast: squares of small numbers vanish in half precision.
+        # Before the cast, as squares of small numbers are 0 in half precision.
         matrix = matrix / (ops.norm(matrix) + 1e-20)
         near = super().zeropower_via_newtonschulz5(
             ops.cast(matrix, dtype), steps
@@ -92,7 +92,7 @@ class ConvMuon(keras.optimizers.Muon):
         return ops.cast(ops.reshape(near, x.shape), x.dtype)
 
     def lr_adjust(self, x: Tensor) -> Tensor:
-        """Return a step of the root mean square `rms_rate`, as Adam's has."""
+        """Return the step scaled to a root mean square of `rms_rate`."""
         if self.rms_rate is None:
             return x
         rows, columns = math.prod(x.shape[:-1]), x.shape[-1]

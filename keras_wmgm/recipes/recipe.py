@@ -26,7 +26,7 @@ critic = { filters = [32, 64], normalization = "none" }
 
 [optimizers.coarse]            what differs from the default; with a class,
 class = "Adam"                 all there is, by the optimizer's arguments and:
-decay = "cosine"               towards 0 over the stages that train it
+decay = "cosine"               toward 0 over the stages that train it
 warmup_steps = 300
 
 [[stages]]                     one after the other

@@ -1,1 +1,1 @@
-"""Sampling: from noise to images, batch by batch."""
+"""Sampling: images from noise, batch by batch."""

@@ -1,19 +1,19 @@
-"""Samplers that have been made, to be used again."""
+"""Inference models that have been made, to be used again."""
 
 from typing import Any
 
 import keras
 
 from keras_wmgm.factors.factor import Factor
+from keras_wmgm.sampling.inference_model import InferenceModel
 from keras_wmgm.sampling.plan import Band
-from keras_wmgm.sampling.sampler import Sampler
 
 LIMIT = 8
-"""Samplers that are kept. Each holds what was compiled for it."""
+"""How many inference models are kept. Each holds its compiled function."""
 
 
-class SamplerCache:
-    """The samplers of a model by what they draw and how.
+class InferenceModelCache:
+    """The inference models of one model, by what they draw and how.
 
     Args:
         pyramid: The model's `WaveletPyramid`.
@@ -21,12 +21,12 @@ class SamplerCache:
 
     def __init__(self, pyramid: keras.layers.Layer):
         self.pyramid = pyramid
-        self.made: dict[tuple, tuple[Sampler, list]] = {}
+        self.made: dict[tuple, tuple[InferenceModel, list]] = {}
 
-    def get(self, plan: list[Band]) -> Sampler:
-        """Return the sampler of a plan.
+    def get(self, plan: list[Band]) -> InferenceModel:
+        """Return the model of a plan.
 
-        Where there would be too many, the one that was made first is dropped.
+        If there would be too many, the one that was made first is dropped.
         """
         values = [_attributes(band.factor) for band in plan]
         key = tuple(
@@ -36,22 +36,23 @@ class SamplerCache:
         if key not in self.made:
             if len(self.made) == LIMIT:
                 del self.made[next(iter(self.made))]
-            # The values are held, so that no other gets the identity of one.
-            self.made[key] = (Sampler(self.pyramid, plan), values)
+            # The values are kept, so that no other gets the identity of one.
+            self.made[key] = (InferenceModel(self.pyramid, plan), values)
         return self.made[key][0]
 
 
 def _attributes(factor: Factor) -> dict[str, Any]:
-    """Return a factor's attributes, of which the compiled drawing is made."""
+    """Return the attributes of a factor that its compiled code depends on."""
     keras_own = vars(Factor())
     return {n: v for n, v in vars(factor).items() if n not in keras_own}
 
 
 def _identity(attribute):
-    """Return what tells an attribute from another.
+    """Return what tells the value of an attribute from others.
 
-    Numbers and names count by their value, all else by identity: a network
-    that is put in another's place counts, and its weights do not.
+
+    Numbers and names are compared by value, all else by identity: replacing
+    a network changes the key, and changing its weights does not.
     """
     name, value = attribute
     plain = (bool, int, float, str, type(None))

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras_wmgm.sampling.sampler import Sampler
+from keras_wmgm.sampling.inference_model import InferenceModel
 from keras_wmgm.utils.finite import check_finite
 from keras_wmgm.utils.images import as_dtype
 from keras_wmgm.utils.interrupts import RestoredOnError
 
 
 def draw_images(
-    sampler: Sampler,
+    model: InferenceModel,
     inputs: Callable[[range], dict[str, np.ndarray]],
     num_images: int,
     batch_size: int,
@@ -22,19 +22,18 @@ def draw_images(
     verbose: int | str = "auto",
     what: str = "generate",
 ) -> np.ndarray:
-    """Return the images that a sampler draws.
+    """Return the images that an inference model draws.
 
-    Only one batch of noise and of floats is held at a time. The last batch is
-    filled up with images that are cut off again, so that all are of one size
-    and nothing is compiled twice. An error, or Ctrl-C, leaves the weights as
-    they are.
+    Memory holds the noise and the floats of one batch at a time. The last
+    batch is padded to the size of the others and then cropped, so that nothing
+    is compiled twice. An error or Ctrl-C leaves the weights as they are.
 
     Args:
-        sampler: The model from noise to images.
-        inputs: Function from indices, counted from 0, to the sampler's
+        model: The model from noise to images.
+        inputs: Function from indices, counted from 0, to the model's
             inputs.
         num_images: Number of images.
-        batch_size: Images at once.
+        batch_size: Images per batch.
         dtype: One of `keras_wmgm.utils.images.DTYPES`.
         verbose: As of `keras.Model.predict`.
         what: Who draws, for messages.
@@ -42,11 +41,11 @@ def draw_images(
     Raises:
         ValueError: If the weights are not finite.
     """
-    check_finite(sampler.variables, what)
+    check_finite(model.variables, what)
     images, lost = None, []
-    with RestoredOnError(sampler):
+    with RestoredOnError(model):
         for first in _firsts(num_images, batch_size, verbose):
-            batch = sampler.predict_on_batch(
+            batch = model.predict_on_batch(
                 inputs(range(first, first + batch_size))
             )[: num_images - first]
             finite = np.isfinite(batch).all(axis=(1, 2, 3))
@@ -59,7 +58,7 @@ def draw_images(
             images[first : first + len(batch)] = batch
     if lost:
         warnings.warn(
-            "Some images are not finite, and come out black: draw them with "
+            "Some images are not finite and come out black: draw them with "
             "more steps or another sampler. "
             f"Received: images {', '.join(map(str, lost))}",
             stacklevel=3,
@@ -68,7 +67,7 @@ def draw_images(
 
 
 def _firsts(num_images, batch_size, verbose) -> Iterator[int]:
-    """Yield the index of each batch's first image, and show how far it is."""
+    """Yield the index of each batch's first image, and show the progress."""
     firsts = range(0, num_images, batch_size)
     verbose = 1 if verbose == "auto" else int(verbose)
     bar = keras.utils.Progbar(len(firsts), verbose=verbose)

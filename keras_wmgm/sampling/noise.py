@@ -1,4 +1,4 @@
-"""The noise a sampler starts from, drawn by NumPy image by image."""
+"""The noise that images are drawn from, made by NumPy image by image."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -9,31 +9,31 @@ import numpy as np
 from keras_wmgm.utils.checks import check_count
 
 MAX_NOISE_BYTES = 64 * 2**20
-"""No more noise than this exists at once, if a batch can be cut to it."""
+"""The most noise that is held at once, unless one image needs more."""
 
 
 def image_noise(
-    seed: int, image: int, role: int, shape: tuple, step: int = 0
+    seed: int, image: int, level: int, shape: tuple, step: int = 0
 ) -> np.ndarray:
     """Return standard normal float32 noise, a function of its arguments.
 
-    Neither the batch, nor the backend, nor where a run was interrupted has a
-    part in it, so none of them changes a picture.
+    It depends on nothing else, so the batch size, the backend and
+    interruptions do not change a picture.
 
     Args:
         seed: Seed of the whole set.
         image: Index of the image in the set.
-        role: 0 for the coarse band, k for the details of level k.
+        level: k for the details of level k, 0 for the coarse band.
         shape: Shape of the noise.
         step: 0 for what a sampler starts from, n for its n-th step.
     """
-    rng = np.random.default_rng((seed, image, role, step))
+    rng = np.random.default_rng((seed, image, level, step))
     return rng.standard_normal(shape, dtype="float32")
 
 
-def array_name(band: str, key: str) -> str:
-    """Return the name of the array with a band's `"start"` or `"steps"`."""
-    return band if key == "start" else f"{band}_{key}"
+def array_names(band: str) -> dict[str, str]:
+    """Return what the noise arrays of a band may be called, by key."""
+    return {"start": band, "steps": f"{band}_steps"}
 
 
 class BandNoise(NamedTuple):
@@ -41,7 +41,7 @@ class BandNoise(NamedTuple):
 
     Attributes:
         name: The name of the band.
-        level: k, or 0 for the coarse band.
+        level: k for the details of level k, 0 for the coarse band.
         shapes: As of `Factor.noise_shapes`.
     """
 
@@ -51,14 +51,15 @@ class BandNoise(NamedTuple):
 
     @property
     def arrays(self) -> dict[str, str]:
-        """The names of the arrays that hold it, by the keys of `shapes`."""
-        return {key: array_name(self.name, key) for key in self.shapes}
+        """The names of the noise arrays, by the keys of `shapes`."""
+        names = array_names(self.name)
+        return {key: names[key] for key in self.shapes}
 
 
 def draw(
     bands: Iterable[BandNoise], seed: int, indices: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """Return the noise of the images of these indices.
+    """Return the noise of the images with these indices.
 
     Args:
         bands: The noise of one image, band by band.
@@ -66,8 +67,8 @@ def draw(
         indices: Indices of the images in the set.
 
     Returns:
-        Arrays by name: that of the band, and `name_steps` where a stochastic
-        sampler needs noise at every step.
+        Arrays by name: the name of the band, and `{name}_steps` where a
+        stochastic sampler needs noise at every step.
     """
     return {
         name: np.stack([_noise_of(band, key, seed, i) for i in indices])
@@ -77,7 +78,7 @@ def draw(
 
 
 def _noise_of(band, key, seed, image):
-    """Return what one image has under one key of a band's shapes."""
+    """Return one image's noise for one key of a band's shapes."""
     if key == "start":
         return image_noise(seed, image, band.level, band.shapes[key])
     num_steps, *shape = band.shapes[key]
@@ -93,17 +94,18 @@ def check_noise(
     bands: Iterable[BandNoise],
     seed: int | None,
 ) -> tuple[dict[str, np.ndarray], int]:
-    """Return noise as float32 arrays and for how many images, or refuse it.
+    """Return noise as float32 arrays and the number of images, or refuse it.
 
     Args:
-        noise: What a user gave.
+        noise: The noise that the user gave.
         bands: As of `draw`.
-        seed: What a user gave beside it.
+        seed: The seed that the user gave.
     """
     if seed is not None or not isinstance(noise, dict):
         raise ValueError(
-            "Give either `seed` or `noise`, a dictionary of arrays as of "
-            f"`draw_noise`. Received: seed={seed!r}, noise={type(noise)}"
+            "Give either `seed` or `noise`, a dictionary of arrays such as "
+            "`draw_noise` returns. "
+            f"Received: seed={seed!r}, noise={type(noise)}"
         )
     wanted = {
         name: tuple(band.shapes[key])
@@ -116,8 +118,8 @@ def check_noise(
     rest = {name: shape[1:] for name, shape in given.items()}
     if rest != wanted or len(counts) != 1 or not min(counts):
         raise ValueError(
-            "`noise` must be what `draw_noise` gives for the same `num_steps` "
-            f"and `sampler`: per image {wanted}. Received: {given}"
+            "`noise` must be what `draw_noise` returns for the same "
+            f"`num_steps` and `sampler`: per image {wanted}. Received: {given}"
         )
     for name, values in arrays.items():
         if values.dtype.kind != "f" or not np.isfinite(values).all():
@@ -129,14 +131,14 @@ def check_noise(
 
 
 def check_seed(seed: int | None) -> int:
-    """Return the seed; one from the system's entropy where it is `None`."""
+    """Return the seed, or one from the system's entropy for `None`."""
     if seed is None:
         return np.random.SeedSequence().entropy
     return check_count("seed", seed, minimum=0)
 
 
 def bytes_per_image(bands: Iterable[BandNoise]) -> int:
-    """Return how many bytes of noise one image takes."""
+    """Return the size of one image's noise in bytes."""
     shapes = [shape for band in bands for shape in band.shapes.values()]
     return int(4 * sum(np.prod(shape) for shape in shapes))
 
@@ -144,7 +146,7 @@ def bytes_per_image(bands: Iterable[BandNoise]) -> int:
 def batch_limit(
     batch_size: int, num_images: int, bands: list[BandNoise]
 ) -> int:
-    """Return the batch size, cut to the images and to 64 MiB of noise."""
+    """Return the batch size, at most all images and 64 MiB of noise."""
     # A generator may take no noise at all.
     fits = MAX_NOISE_BYTES // max(bytes_per_image(bands), 1)
     return min(check_count("batch_size", batch_size), num_images, fits or 1)

@@ -1,4 +1,4 @@
-"""What is drawn for one image: the bands in their order, and how each is."""
+"""The plan of one image: which bands are drawn, in which order, and how."""
 
 from dataclasses import dataclass
 from dataclasses import field
@@ -17,9 +17,9 @@ class Band:
     Attributes:
         name: `"coarse"`, or `"detail_k"`; its noise goes by this name.
         level: k, or 0 for the coarse band.
-        factor: What draws it.
-        arguments: What its `sample`, `noise_shapes` and `calls` are told:
-            `num_steps` and `sampler` where it takes steps.
+        factor: The factor that draws it.
+        arguments: Arguments of its `sample`, `noise_shapes` and `calls`:
+            `num_steps` and `sampler` if it takes steps, else none.
     """
 
     name: str
@@ -38,14 +38,14 @@ def make_plan(
 
     Args:
         coarse: The coarse factor.
-        details: The detail factor of each level, that of k = 1 first.
+        details: The detail factor of each level, k = 1 first.
         num_steps: One number for all factors that take steps, or one for
             each of them, in the order of drawing.
-        sampler: The name of their sampler.
+        sampler: The name of the sampler of these factors.
 
     Raises:
-        ValueError: For an unknown sampler, and for numbers of steps that are
-            not positive or not as many as the factors that take them.
+        ValueError: For an unknown sampler, for numbers of steps that are not
+            positive, and for another count of them than of such factors.
     """
     check_choice("sampler", sampler, SAMPLERS)
     places = [("coarse", 0, coarse)]

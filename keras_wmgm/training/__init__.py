@@ -1,1 +1,1 @@
-"""Training: who learns, by which optimizer, from what, and what is told."""
+"""Training: parts and roles, losses, optimizers, averages and data."""

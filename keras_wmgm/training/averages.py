@@ -1,4 +1,4 @@
-"""The averages of weights that optimizers keep, in the networks or out."""
+"""The averages of weights that optimizers keep, and swapping them in."""
 
 import zlib
 from collections.abc import Iterable
@@ -11,11 +11,13 @@ from keras_wmgm.training.slots import hand_on
 
 
 class Averages:
-    """The averaged weights of some optimizers, in their networks or out.
+    """The averaged weights of some optimizers.
+
+    The networks hold either the averages or the raw weights.
 
     Args:
-        optimizers: Optimizers, of which those with `use_ema` matter.
-        shown: Whether the networks hold the averages.
+        optimizers: Optimizers; only those with `use_ema` have averages.
+        shown: Whether the networks hold the averages now.
     """
 
     def __init__(
@@ -30,10 +32,10 @@ class Averages:
     def show(self, shown: bool) -> None:
         """Put the averages into the networks, or the raw weights back.
 
-        Before the first step there is no average, and nothing is done. A
-        weight that was set from outside while the averages were shown is not
-        overwritten: it is the new raw weight, and its average starts anew.
-        One that is set while the raw weights are in place is not noticed.
+        Before the first step there are no averages, and this does nothing. A
+        weight that was set by someone else while the averages were shown is
+        kept: it is the new raw weight, and its average starts from it. One
+        that is set while the raw weights are shown is not noticed.
         """
         if shown == self.shown:
             return
@@ -43,7 +45,7 @@ class Averages:
         self.shown = shown and bool(pairs)
 
     def loaded(self, shown: bool) -> None:
-        """Note what a file says of weights that have just been read."""
+        """Note whether weights that were just loaded are the averages."""
         self.shown = shown and any(o.use_ema for o in self.optimizers)
         self._marks.clear()
 
@@ -58,7 +60,7 @@ class Averages:
                     self._marks[id(variable)] = _mark(value)
 
     def _swap(self, variable, average):
-        # A copy: on torch NumPy sees what is assigned later.
+        # A copy: on torch the array would change with the variable.
         value = np.array(keras.ops.convert_to_numpy(variable))
         mark = self._marks.pop(id(variable), None)
         if mark is not None and mark != _mark(value):
@@ -74,10 +76,10 @@ class Averages:
 def take_over(
     before: Averages, optimizers: Iterable[keras.optimizers.Optimizer]
 ) -> Averages:
-    """Return the averages of new optimizers, those so far among them.
+    """Return the averages of new optimizers, with the values so far.
 
-    What draws is the same afterwards: an average that nobody keeps any more
-    becomes the weight itself.
+    Drawing does not change: an average that no new optimizer keeps becomes
+    the weight itself.
 
     Args:
         before: The averages so far.
@@ -103,10 +105,10 @@ def take_over(
 def averaged_variables(
     optimizer: keras.optimizers.Optimizer,
 ) -> list[tuple[keras.Variable, keras.Variable]]:
-    """Return the variables of which there is an average, each with it.
+    """Return pairs of a variable and its average.
 
-    Keras begins an average with zeros, and takes the weights themselves at
-    the first step.
+    There are none before the first step: until then, Keras's averages are
+    zeros.
     """
     if not (optimizer.use_ema and optimizer.built):
         return []

@@ -1,4 +1,4 @@
-"""What `fit` and `evaluate` take, checked before any work starts."""
+"""Checks of the arguments and data of `fit` and `evaluate`."""
 
 import inspect
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from keras_wmgm.utils.images import is_array
 REFUSED = ("y", "sample_weight", "class_weight", "validation_split")
 VALIDATION = ("validation_steps", "validation_batch_size")
 BATCH_SIZE = 32
-"""Keras's."""
+"""The default of Keras."""
 
 
 def check_arguments(method: Callable, kwargs: dict) -> None:
-    """Refuse arguments that Keras does not know, or that mean nothing here.
+    """Refuse arguments that Keras does not know or that do not apply here.
 
     Args:
         method: Keras's `fit` or `evaluate`.
-        kwargs: What it will be given.
+        kwargs: Its keyword arguments.
     """
     what, names = method.__name__, inspect.signature(method).parameters
     for name, value in kwargs.items():
@@ -66,11 +66,11 @@ def _refuse(kwargs, names, why):
 def training_data(
     x: Any, image_shape: tuple, kwargs: dict, seed: int
 ) -> tuple[Any, dict]:
-    """Return what Keras learns from, and the arguments that go with it.
+    """Return the data and the arguments for Keras's `fit`.
 
-    Images that are known as a whole become `ImageBatches`, whose order is a
-    function of seed and epoch. Keras's `steps_per_epoch` would go on in the
-    middle of an order, so it becomes `max_batches`.
+    Arrays become `ImageBatches`, whose order is a function of seed and epoch.
+    With Keras's `steps_per_epoch` an epoch would start in the middle of an
+    order, so it becomes `max_batches`.
 
     Args:
         x: As of `fit`.
@@ -109,17 +109,17 @@ def held_out_data(
     names: tuple[str, str, str] = ("evaluate", "batch_size", "steps"),
     batch_size: int = BATCH_SIZE,
 ) -> tuple[Any, dict]:
-    """Return what Keras evaluates, and the arguments that go with it.
+    """Return the data and the arguments for Keras's `evaluate`.
 
     All images of an array or of `ImageBatches` are evaluated, in their order
-    and not mirrored.
+    and without mirroring.
 
     Args:
         x: As of `evaluate`.
         image_shape: `(height, width, channels)`.
         kwargs: The arguments of `fit` or `evaluate`.
-        names: What the data and their two arguments are called.
-        batch_size: How an array is cut unless `kwargs` say so.
+        names: The names of the data and of their two arguments.
+        batch_size: Batch size of an array, if `kwargs` have none.
 
     Returns:
         A tuple `(data, kwargs)`.
@@ -140,10 +140,11 @@ def held_out_data(
 
 
 def validation_data(data: Any, image_shape: tuple, kwargs: dict) -> dict:
-    """Return the arguments of `fit` with held-out data as of `evaluate`.
+    """Return the arguments of `fit` with checked `validation_data`.
 
     Args:
-        data: What is learned from; an array is validated in batches as large.
+        data: The training data; its batch size is the default of the
+            validation.
         image_shape: `(height, width, channels)`.
         kwargs: The arguments of `fit`.
     """
@@ -168,24 +169,24 @@ def _batch_size(name, kwargs):
 
 
 def _limited(name, batches, steps):
-    """Return batches of which an epoch has so many steps."""
+    """Return batches with so many steps in an epoch."""
     if steps is None or steps == len(batches):
         return batches
     if steps > len(batches):
         raise ValueError(
-            f"`{name}` must be at most {len(batches)}, one pass over the "
-            "images: an epoch shows none twice. Train for more epochs. "
+            f"`{name}` must be at most {len(batches)}, which is one pass "
+            "over the images. Train for more epochs instead. "
             f"Received: {name}={steps}"
         )
     return batches.shortened(steps)
 
 
 def check_data(what: str, x: Any, image_shape: tuple) -> Any:
-    """Return the data, an array as NumPy's, or refuse it.
+    """Return the data, tensors as NumPy arrays, or refuse it.
 
     Args:
-        what: Who asks, for the message.
-        x: Anything a user might pass.
+        what: The name of the method or argument, for the message.
+        x: The data that the user passed.
         image_shape: `(height, width, channels)`.
     """
     if keras.ops.is_tensor(x):
@@ -211,20 +212,20 @@ def check_ends(
     """Refuse an epoch that would never end.
 
     Args:
-        what: Who asks, for the message.
+        what: The name of the method or argument, for the message.
         x: The data.
-        steps: Batches of an epoch, or `None` for all there are.
-        name: What `steps` is called.
+        steps: Batches of an epoch, or `None` for all.
+        name: The name of the argument `steps`.
     """
     if steps is None and (is_endless(x) or hasattr(x, "__next__")):
         raise ValueError(
-            f"`{what}` cannot tell where these data end, if they do: pass "
-            f"`{name}`, or data that end. Received: {type(x)}"
+            f"`{what}` cannot tell where this data ends, if it does: pass "
+            f"`{name}`, or data that ends. Received: {type(x)}"
         )
 
 
 def check_reiterable(x: Any) -> None:
-    """Refuse data that reading the statistics from would use up or not end."""
+    """Refuse data that is endless or can be read only once."""
     if is_endless(x) or hasattr(x, "__next__"):
         raise ValueError(
             "The model has no band statistics yet, and reading them from "

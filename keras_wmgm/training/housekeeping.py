@@ -1,4 +1,4 @@
-"""What `fit` does between the steps."""
+"""The callbacks that `fit` adds for itself."""
 
 import math
 from typing import Any
@@ -11,20 +11,20 @@ from keras_wmgm.utils.interrupts import RestoredOnError
 
 
 class Housekeeping(keras.callbacks.Callback):
-    """The first of all callbacks of a `fit`.
+    """The callback that runs before all others of a `fit`.
 
-    Within an epoch the networks hold their raw weights; between two epochs,
-    and when `fit` ends, the averages that draw. So validation, and every
-    callback at the end of an epoch, has what is drawn and saved.
+    Within an epoch the networks hold their raw weights. Between epochs, and
+    when `fit` ends, they hold the averages. So validation, and every callback
+    at the end of an epoch, uses the weights that draw and that are saved.
 
     Training stops where a loss is not finite: every batch may be good, and the
     learning rate too high; or Keras reads the data itself (`tf.data`), so that
     only the first batch was checked.
 
     Args:
-        data: What is told which epoch it is, if it has `set_epoch`.
-        interrupts: Ctrl-C is met after a batch.
-        restored: What gives variables back after an error.
+        data: The training data; its `set_epoch` is called, if it has one.
+        interrupts: Checked for Ctrl-C after every batch.
+        restored: Keeps the variables of each epoch's beginning.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Housekeeping(keras.callbacks.Callback):
 def without_swaps(callbacks: Any) -> list[keras.callbacks.Callback]:
     """Return callbacks as a list, without `SwapEMAWeights`.
 
-    What it does is done by `Housekeeping`, and done twice it would be undone.
+    `Housekeeping` does the same, and a second swap would undo the first.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks

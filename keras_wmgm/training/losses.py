@@ -1,4 +1,4 @@
-"""The losses of a model's factors, as one scalar, and what is reported."""
+"""The sum of the losses of a model's factors, and what `fit` reports."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from keras_wmgm.types import Tensor
 
 
 def reported(part: Part) -> list[str]:
-    """Return the names of what a part may report, its losses first."""
+    """Return the names of the losses and measures of a part."""
     losses = [f"{role.name}_loss" for role in part.roles]
     measures = [
         measured_at(measure, k)
@@ -36,17 +36,17 @@ def total_loss(
 ) -> Tensor:
     """Return the sum of the losses of all networks of some parts.
 
-    Each network gets its gradient from its own term alone, so the sum has no
-    meaning of its own.
+    Each network gets its gradient from its own term only; the sum itself has
+    no meaning.
 
     Args:
-        parts: Those that learn.
+        parts: The parts that learn.
         bands: As of `WaveletPyramid.analyze`.
         reconstruct: `WaveletPyramid.reconstruct`.
-        seed: Where random numbers come from.
+        seed: The source of random numbers.
         training: Whether networks are in training mode.
-        track: What is called with the name, value and batch size of
-            everything that is reported.
+        track: Called with the name, value and batch size of everything
+            that is reported.
     """
     batch = ops.cast(ops.shape(bands[0])[0], "float32")
     total = 0.0
@@ -69,7 +69,7 @@ def total_loss(
 
 
 def _loss_at(part, k, bands, reconstruct, seed, training):
-    """Return what a part's factor says of one level."""
+    """Return the loss of a part's factor at one level."""
     coarse, details, conditions = bands
     return part.factor.loss(
         target=details[k - 1] if k else coarse,

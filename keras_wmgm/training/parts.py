@@ -1,4 +1,4 @@
-"""Parts and roles: what a model is made of, and who learns in it."""
+"""Parts and roles: the factors of a model, and the networks in them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from keras_wmgm.factors.factor import Factor
 from keras_wmgm.utils.checks import check_choice
 
 APART = "guide"
-"""The kind of role that learns only where it is named."""
+"""The kind of role that `fit` trains only if it is named."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """One network of a part, or the place of one that is yet to be made.
+    """The role of one network in a part; the network may not be made yet.
 
     Attributes:
         name: Its name in the model: `"coarse"`, `"detail_2"`, `"critic_2"`.
-        kind: What it has in common with those of other parts: `"coarse"`,
-            `"detail"`, `"critic"`, `"guide"`, ...
+        kind: Its kind, shared with other parts: `"coarse"`, `"detail"`,
+            `"critic"`, `"guide"`, ...
         key: Its name in the factor: `"draw"`, `"critic"`, `"guide"`, ...
-        part: The part it belongs to.
+        part: The part that it belongs to.
     """
 
     name: str
@@ -38,34 +38,35 @@ class Role:
 
     @property
     def training_only(self) -> bool:
-        """Whether drawing can do without the network."""
+        """Whether drawing does not need the network."""
         return self.key in self.part.factor.training_only
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """What is learned under this role.
+        """The variables that this role learns.
 
-        What a factor has beside its networks belongs to the one that draws.
+        Variables of the factor that are in none of its networks belong to the
+        role that draws.
         """
         return self._own("trainable_variables")
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """What is saved under this role; as of `variables`."""
+        """The weights of this role; as of `variables`."""
         return self._own("weights")
 
-    def _own(self, kind):
+    def _own(self, attribute):
         factor = self.part.factor
         if self.key != "draw":
-            return getattr(self.network, kind) if self.network else []
+            return getattr(self.network, attribute) if self.network else []
         networks = factor.networks.items()
         others = {
             id(weight)
             for key, network in networks
             if key != "draw"
-            for weight in getattr(network, kind)
+            for weight in getattr(network, attribute)
         }
-        return [w for w in getattr(factor, kind) if id(w) not in others]
+        return [w for w in getattr(factor, attribute) if id(w) not in others]
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         """Return a new optimizer that suits the role."""
@@ -81,7 +82,7 @@ class Part:
             factor of its own.
         kind: `"coarse"` or `"detail"`.
         factor: The factor.
-        levels: The levels it serves: k from 1 on, or 0 for the coarse band.
+        levels: The levels that it serves: k >= 1, or 0 for the coarse band.
     """
 
     name: str
@@ -91,14 +92,14 @@ class Part:
 
     @property
     def suffix(self) -> str:
-        """What the names of its roles end with: `"_coarse"`, `"_2"`, `""`."""
+        """The ending of its roles' names: `"_coarse"`, `"_2"` or `""`."""
         if self.kind == "coarse":
             return "_coarse"
         return self.name.removeprefix("detail")
 
     @property
     def roles(self) -> list[Role]:
-        """The roles of its factor, that of the network that draws first."""
+        """The roles of its factor, the one that draws first."""
         return [
             Role(self.name, self.kind, key, self)
             if key == "draw"
@@ -112,7 +113,7 @@ class Parts:
 
     Args:
         coarse: The coarse factor.
-        details: The distinct detail factors, that of k = 1 first.
+        details: The distinct detail factors, k = 1 first.
         num_levels: The number of levels.
         shared: Whether one detail factor serves all levels.
     """
@@ -189,7 +190,7 @@ class Parts:
 
 
 def as_list(value: Any) -> list:
-    """Return `None` as an empty list, and one thing as a list of it."""
+    """Return a list: empty for `None`, and of one item for a single value."""
     if value is None:
         return []
     many = isinstance(value, Iterable) and not isinstance(value, str)

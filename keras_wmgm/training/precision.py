@@ -1,4 +1,4 @@
-"""The precisions that a model cannot learn in."""
+"""The check for precisions that training does not support."""
 
 import keras
 
@@ -17,8 +17,8 @@ def refuse_float16(model: keras.Model) -> None:
     halves = {n for n in names if n.endswith("float16") and "bf" not in n}
     if halves:
         raise ValueError(
-            "Training in float16 is not supported, since several losses "
-            "share one gradient and none could be scaled; use "
-            "`mixed_bfloat16` or `float32`. "
+            "Training in float16 is not supported, as the losses of several "
+            "networks cannot be scaled one by one; use `mixed_bfloat16` or "
+            "`float32`. "
             f"Received: dtype policy {halves.pop()}"
         )

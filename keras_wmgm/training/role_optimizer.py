@@ -15,14 +15,14 @@ def optimizers_by_role(
     roles: Iterable[Role],
     before: dict[str, keras.optimizers.Optimizer] | None = None,
 ) -> dict[str, keras.optimizers.Optimizer]:
-    """Return an optimizer of its own for every role.
+    """Return an optimizer for each role.
 
     Args:
-        optimizer: `None` for the default; anything `keras.optimizers.get`
-            knows, of which every role gets a copy; or a dictionary of such,
+        optimizer: `None` for the defaults; anything that
+            `keras.optimizers.get` takes, for a copy per role; or a dictionary
             by role (`"detail_2"`) or by kind of role (`"detail"`).
         roles: The roles.
-        before: The optimizers so far, which stay where none is given.
+        before: The optimizers so far, kept for roles that are given none.
     """
     roles, before = list(roles), before or {}
     given = {}
@@ -45,7 +45,7 @@ def optimizers_by_role(
 
 
 def _copy(optimizer):
-    """Return a new optimizer: two roles must not share their moments."""
+    """Return a new optimizer, as two roles must not share moments."""
     made = keras.optimizers.get(optimizer)
     wrappers = (
         keras.optimizers.MultiOptimizer,
@@ -53,24 +53,24 @@ def _copy(optimizer):
     )
     if made is None or isinstance(made, wrappers):
         raise ValueError(
-            "An optimizer must be one that Keras knows, and no wrapper of "
-            f"others. Received: {optimizer!r}"
+            "An optimizer must be one that `keras.optimizers.get` takes, and "
+            f"not a wrapper of others. Received: {optimizer!r}"
         )
     return type(made).from_config(made.get_config())
 
 
 class RoleOptimizer(keras.optimizers.MultiOptimizer):
-    """Keras's `MultiOptimizer` for networks with a role each.
+    """Keras's `MultiOptimizer`, with one optimizer for each role.
 
-    Variables are told apart by identity, since paths do not tell the networks
-    of a functional model apart. Only the roles in `active` are stepped; the
-    others keep their weights and moments. When `fit` ends, Keras would
-    overwrite weights by their averages; the model swaps them instead, and
-    keeps the raw ones.
+    Variables are matched by identity, as paths may not distinguish the
+    networks of a model. Only the roles in `active` are stepped; the others
+    keep their weights and moments. When `fit` ends, Keras would overwrite the
+    weights with their averages; the model swaps them instead, and keeps the
+    raw weights.
 
     Args:
         optimizers: The optimizers by role.
-        variables: What each role learns.
+        variables: The variables that each role learns.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
     def finalize_variable_values(self, var_list):
         pass
 
-    # The optimizers of the roles save themselves; Keras would have their
-    # variables in the file a second time.
+    # The optimizers of the roles save themselves. Keras would save their
+    # variables a second time here.
 
     def save_own_variables(self, store):
         for i, variable in enumerate(self._variables):
@@ -116,10 +116,10 @@ class RoleOptimizer(keras.optimizers.MultiOptimizer):
 
 
 def _apply(optimizer, gradients, variables):
-    """Step an optimizer whose average forgets the first steps sooner.
+    """Step an optimizer, with a smaller momentum of its averages at first.
 
-    With a momentum of 0.999 from the start, the average of a run of a hundred
-    steps would still be made of weights from before it learned anything.
+    With a momentum of 0.999 from the start, the average after a hundred steps
+    would consist mostly of the initial weights.
     """
     momentum = optimizer.ema_momentum
     if optimizer.use_ema:

@@ -1,4 +1,4 @@
-"""What optimizers know of each variable, handed on from one to another."""
+"""The state that optimizers keep per variable, and how to copy it."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,10 @@ AVERAGE = "_model_variables_moving_average"
 
 
 def slots(optimizer: keras.optimizers.Optimizer) -> dict[str, list]:
-    """Return an optimizer's variables that belong to one that it steps.
+    """Return the state of an optimizer that belongs to single variables.
 
-    Moments, averages, ... by name, each a list in the order of what is
-    stepped.
+    Moments, averages, ... by name, each a list in the order of the trainable
+    variables.
     """
     count = len(optimizer._trainable_variables)
     return {
@@ -29,7 +29,7 @@ def hand_on(
     new: keras.optimizers.Optimizer,
     names: Iterable[str],
 ) -> None:
-    """Copy what one optimizer knows of the variables that both step.
+    """Copy the state of the variables that two optimizers share.
 
     Args:
         old: A built optimizer.
@@ -51,12 +51,11 @@ def hand_on(
 def fitted(
     optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable]
 ) -> keras.optimizers.Optimizer:
-    """Return an optimizer of just these variables.
+    """Return an optimizer of exactly these variables.
 
-    It is the same one if it steps them already. Otherwise it is a new one with
-    the same settings and number of steps, and what the old one knows of those
-    that both step: Keras's optimizers take neither more nor fewer variables
-    than they were built with.
+    If the optimizer was built with others, the result is a new one with the
+    same settings and number of steps, and with the state of the variables
+    that both share: a built Keras optimizer takes no other variables.
     """
     known = [id(v) for v in optimizer._trainable_variables]
     if not optimizer.built or known == [id(v) for v in variables]:

@@ -1,4 +1,4 @@
-"""Before Keras is imported: a backend that is there."""
+"""The choice of an installed backend, before Keras is imported."""
 
 import json
 import os
@@ -10,11 +10,11 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def choose_backend() -> None:
-    """Let Keras use a backend that is installed, if its choice is not.
+    """Let Keras use an installed backend if its default is not installed.
 
-    Keras takes TensorFlow where nothing was chosen, also where only another
-    backend is installed, and fails. A choice that works is left alone, and so
-    is one made by `KERAS_BACKEND`.
+    Without a configuration Keras uses TensorFlow and fails if only another
+    backend is installed. `KERAS_BACKEND`, and a configured backend that is
+    installed, are left alone.
     """
     if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
         return

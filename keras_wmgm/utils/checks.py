@@ -1,4 +1,4 @@
-"""Argument checks: what is wrong, what was expected, what was received."""
+"""Checks of arguments, with messages that say what was expected."""
 
 import math
 from collections.abc import Iterable
@@ -71,7 +71,7 @@ def check_number(
         value: What was given.
         low: The least that is allowed.
         high: What it must be below.
-        above: Whether it must be above `low`.
+        above: Whether `low` itself is not allowed.
     """
     number = isinstance(value, Real) and not isinstance(value, bool)
     inside = number and math.isfinite(value) and low <= value < high
@@ -95,7 +95,7 @@ def check_divisible(shape: Sequence[int | None], multiple: int, what: str):
     Args:
         shape: `(batch, height, width, channels)`; `None` entries pass.
         multiple: What height and width must be a multiple of.
-        what: Who asks, for the message.
+        what: The subject of the message: `"HaarDWT2D"`.
     """
     if len(shape) != 4:
         raise ValueError(

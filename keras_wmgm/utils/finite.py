@@ -1,4 +1,4 @@
-"""Weights that are numbers: the check before they are saved or drawn with."""
+"""The check for finite weights, before they are saved or used."""
 
 from collections.abc import Iterable
 
@@ -10,8 +10,8 @@ def check_finite(variables: Iterable[keras.Variable], what: str) -> None:
     """Refuse variables that hold NaN or infinity.
 
     Args:
-        variables: The variables; those of whole numbers pass.
-        what: What needs them, for the message: `"generate"`.
+        variables: The variables.
+        what: The method that needs them, for the message: `"generate"`.
 
     Raises:
         ValueError: If one of them is not finite.
@@ -31,5 +31,5 @@ def check_finite(variables: Iterable[keras.Variable], what: str) -> None:
 
 def _is_finite(variable):
     values = keras.ops.convert_to_numpy(variable)
-    # The sum takes less time, and is seldom more than float32 can hold.
+    # The sum is faster, and rarely overflows.
     return np.isfinite(values.sum()) or np.isfinite(values).all()

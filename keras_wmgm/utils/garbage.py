@@ -1,4 +1,4 @@
-"""Python's garbage collector, out of the way."""
+"""A pause of Python's garbage collector."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Pause the search for cycles of objects that nobody holds.
+    """Pause the garbage collector.
 
-    To make networks is to make objects by the hundred thousand, and the
-    search would go over them again and again, for a fifth of the time.
+    Making networks creates hundreds of thousands of objects, and a fifth of
+    the time would go into searching them for cycles.
     """
     was_on = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Images at the library's edges: what comes in, and as which numbers."""
+"""Checks and conversions of the images that come in and go out."""
 
 import warnings
 from typing import Any
@@ -10,7 +10,7 @@ from keras import ops
 from keras_wmgm.types import Tensor
 
 DTYPES = ("uint8", "float32")
-"""What images may come out as."""
+"""The dtypes of generated images."""
 
 
 def to_pixels(images: Any) -> np.ndarray:
@@ -61,23 +61,23 @@ def _range_hint(low, high):
 
 
 def warn_of_unit_range(lowest: float) -> None:
-    """Warn where floats that should be in [-1, 1] look like [0, 1].
+    """Warn if floats that should be in [-1, 1] look like [0, 1].
 
     Args:
         lowest: The lowest value of the images.
     """
     if lowest >= 0:
         warnings.warn(
-            "No floating-point image has a value below 0, so the images look "
-            "like [0, 1], where [-1, 1] is expected: a model learns them half "
-            "as bright. Pass `2 * x - 1`, or uint8. "
+            "No floating-point image has a value below 0, so the images seem "
+            "to be in [0, 1] instead of [-1, 1], and a model would learn them "
+            "with half of the contrast. Pass `2 * x - 1`, or uint8. "
             f"Received: lowest value={lowest}",
             stacklevel=1,  # one place, so that it is shown once
         )
 
 
 def check_images(images: np.ndarray, image_shape: tuple) -> None:
-    """Refuse an array that holds no images, or others than the model's."""
+    """Refuse an array without images, or with images of another shape."""
     check_shape(images.shape, image_shape)
     if not len(images):
         raise ValueError(
@@ -103,7 +103,7 @@ def check_shape(shape: tuple, image_shape: tuple) -> None:
 
 
 def _shape_hint(shape, image_shape):
-    """Return the likely cause of a shape, and the remedy."""
+    """Return the likely cause of a wrong shape, and what to do."""
     *size, channels = image_shape
     if shape[1:] == (channels, *size):
         return " These are channels first: `np.moveaxis(x, 1, -1)`."
@@ -159,7 +159,7 @@ def block_means(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def pixelated(images: np.ndarray, size: int) -> np.ndarray:
-    """Return uint8 images of which each block has its mean everywhere.
+    """Return uint8 images with each block filled with its mean.
 
     Args:
         images: As of `block_means`.

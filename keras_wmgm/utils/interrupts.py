@@ -1,4 +1,4 @@
-"""Ctrl-C and failures, met where a model is whole."""
+"""Ctrl-C and failures that leave a model with its weights."""
 
 import signal
 import sys
@@ -9,12 +9,12 @@ import numpy as np
 
 
 class Interrupts:
-    """Hold Ctrl-C back while a step is done; a second one stops at once.
+    """Delay Ctrl-C until a step is done; a second one stops at once.
 
-    A step that is broken off leaves some weights stepped and others not, and
-    on JAX no weights at all: the step has taken their arrays, and what it
-    gives back is lost. Only Python's own handler is held back: who has set
-    another, as `StopOnSignal` does, is told as ever.
+    An interrupted step would leave some weights updated and others not. On
+    JAX the weights would be lost: the step has taken their arrays and does not
+    return new ones. Only Python's default handler is replaced; another one,
+    such as that of `StopOnSignal`, stays.
 
     Example:
 
@@ -61,15 +61,15 @@ class Interrupts:
 
 
 class RestoredOnError:
-    """Give a model its variables back if an error takes them.
+    """A context that restores a model's variables after an error.
 
     Keras's JAX trainer takes the arrays out of a model's variables while it
-    runs, and an error leaves the variables empty. On other backends nothing is
-    taken, so nothing is kept.
+    runs, and an error leaves the variables empty. On other backends this does
+    nothing.
 
     Args:
         model: The model.
-        optimizer: Whether its optimizer's variables may be taken, too.
+        optimizer: Whether to restore the variables of its optimizer too.
     """
 
     def __init__(self, model: keras.Model, optimizer: bool = False):
@@ -84,7 +84,7 @@ class RestoredOnError:
     def keep(self) -> None:
         """Keep the values that the variables have now."""
         if keras.backend.backend() == "jax":
-            # Copies: an array may be handed on to be overwritten.
+            # Copies, as JAX may overwrite the arrays.
             self.values = [
                 (v, np.array(keras.ops.convert_to_numpy(v)))
                 for v in self._variables()
@@ -96,7 +96,7 @@ class RestoredOnError:
 
     def __exit__(self, kind, error, traceback):
         if kind is not None and any(_is_lost(v) for v, _ in self.values):
-            self.model._jax_state = None  # the trainer's own copy, lost too
+            self.model._jax_state = None  # which the trainer would restore
             for variable, value in self.values:
                 variable.assign(value)
         self.values = []

@@ -1,4 +1,4 @@
-"""A folder in which one process works at a time."""
+"""A lock for a folder that one process uses at a time."""
 
 import os
 from pathlib import Path
@@ -7,18 +7,18 @@ NAME = "run.lock"
 
 
 class FolderLock:
-    """Keep other processes out of a folder, for as long as this one lives.
+    """A lock that keeps other processes out of a folder.
 
-    A process may take one folder several times. It loses the lock when it
-    ends, however it does. Where a folder cannot be locked (a disk that is
-    read-only, a network drive without locks) nothing is kept out.
+    A process may lock a folder several times. The lock ends with the process,
+    even if that is killed. On a disk that is read-only or has no locks, this
+    does nothing.
 
     Args:
-        folder: The folder, which has to be there.
+        folder: The folder, which must exist.
     """
 
     def __init__(self, folder: str | os.PathLike):
-        # Imported when it is needed, as the Hub's client that brings it is.
+        # Imported late to keep `import keras_wmgm` fast.
         from filelock import FileLock
 
         self.folder = Path(folder)
@@ -29,10 +29,10 @@ class FolderLock:
         self.held = False
 
     def acquire(self) -> None:
-        """Take the folder.
+        """Lock the folder.
 
         Raises:
-            BlockingIOError: If another process has it.
+            BlockingIOError: If another process holds the lock.
         """
         from filelock import Timeout
 
@@ -43,22 +43,22 @@ class FolderLock:
             self.held = True
         except Timeout:
             raise BlockingIOError(
-                "Another process is at work in this run folder: wait until "
-                "it has ended, or stop it, or choose another folder. "
+                "Another process uses this run folder: wait until it has "
+                "ended, stop it, or choose another folder. "
                 f"Received: {self.folder}"
             ) from None
         except (OSError, NotImplementedError):
             pass  # a folder that cannot be locked
 
     def release(self) -> None:
-        """Let go of the folder; the last to do so removes the lock's file."""
+        """Release the lock; the last release removes the lock file."""
         if self.held:
             self._release(force=self.lock.lock_counter == 1)
 
     def _release(self, force):
         self.held = False
         if force:
-            # Before it is released: who opens it now will look again.
+            # Before the release: who has opened it sees that it is gone.
             Path(self.lock.lock_file).unlink(missing_ok=True)
         self.lock.release(force)
 
@@ -67,6 +67,6 @@ class FolderLock:
         return self
 
     def __exit__(self, *error):
-        # What was taken within, and an error has left, is over too.
+        # Also releases locks that an error left behind inside the block.
         if self.held:
             self._release(force=True)

@@ -1,4 +1,4 @@
-"""How this package's classes are named in a saved configuration."""
+"""The names of this package's classes in saved configurations."""
 
 import keras
 

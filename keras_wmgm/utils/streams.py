@@ -1,4 +1,4 @@
-"""The command's streams, which may be closed or lead nowhere any more."""
+"""The standard streams of the command, which may be closed or broken."""
 
 import io
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class _Pipe(io.FileIO):
-    """A stream to write to, whose reader may be gone, as in `| head -1`."""
+    """An output stream whose reader may be gone, as in `| head -1`."""
 
     failed = False
 
@@ -16,13 +16,13 @@ class _Pipe(io.FileIO):
             return super().write(data)
         except OSError as error:
             if not (self.failed or isinstance(error, BrokenPipeError)):
-                self.failed = True  # told once, and not at the end again
+                self.failed = True  # raised once, not again at exit
                 raise
             return len(data)
 
 
 class _Notes(io.FileIO):
-    """A stream of notes, which may be lost: the disk may be full."""
+    """A stream of messages, which are lost if they cannot be written."""
 
     def write(self, data):
         try:
@@ -32,10 +32,10 @@ class _Notes(io.FileIO):
 
 
 def prepare_command_line() -> None:
-    """Set up the process of the command `keras-wmgm`, and of no other.
+    """Set up the process, if it runs the command `keras-wmgm`.
 
-    TensorFlow tells of its build and of missing GPUs while it is imported; it
-    is asked not to, and its failures are exceptions all the same.
+    TensorFlow's messages about its build and missing GPUs are switched off;
+    its errors are exceptions in any case.
     """
     if Path(sys.argv[0]).stem == "keras-wmgm":
         mend_streams()
@@ -43,12 +43,13 @@ def prepare_command_line() -> None:
 
 
 def mend_streams() -> None:
-    """Let a command write to its streams, whatever has become of them.
+    """Make the standard streams of a command safe to write to.
 
-    A closed stream is opened on nothing, or the next file that is opened would
-    get its number, and what is printed would end up there. What nobody reads
-    any more is dropped, so that it does not end a long run. Standard output
-    that fails otherwise, by a full disk for one, is still an error.
+    A closed stream is opened on the null device. Otherwise the next file that
+    is opened would get its number, and printed text would end up there.
+    Output that nobody reads any more is dropped, so that it does not end a
+    long run. Other failures of standard output, such as a full disk, are
+    still errors.
     """
     for name, kind in (("stdin", None), ("stdout", _Pipe), ("stderr", _Notes)):
         stream = getattr(sys, name)

@@ -1,8 +1,8 @@
-"""Attributes that Keras is to leave alone."""
+"""Attributes that Keras does not track."""
 
 
 class Untracked:
-    """A place for attributes that Keras does not track, save or walk.
+    """A container for attributes that Keras must not track or save.
 
     Args:
         **attributes: The first values.

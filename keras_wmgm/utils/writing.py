@@ -1,4 +1,4 @@
-"""Files of which no half is ever left, and the check that they can be made."""
+"""Files that are written completely or not at all."""
 
 import io
 import json
@@ -19,27 +19,27 @@ DAY = 24 * 60 * 60
 
 
 class NotWrittenError(OSError):
-    """Raised for a file that cannot be written: a full disk, no right to."""
+    """A file cannot be written, as on a full disk or without permission."""
 
 
 def as_path(path: str | os.PathLike) -> Path:
-    """Return a path of which `~` is the user's home."""
+    """Return a path, with `~` for the home directory expanded."""
     return Path(path).expanduser()
 
 
 @contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield another name to write to, and rename that file in the end.
+    """Yield a temporary name to write to, and rename that file at the end.
 
-    The other name is different every time, so processes that write one file
-    at once do not meet. The content is on the disk before the file is renamed:
-    a power cut leaves the old file or the new one.
+    The temporary name is different every time, so several processes can write
+    the same file at once. The content is on the disk before the file is
+    renamed, so a power cut leaves the old file or the new one.
 
     Args:
-        path: The file, which is replaced; or left, where the writing fails.
+        path: The file. It is replaced, or left as it is if writing fails.
 
     Raises:
-        NotWrittenError: If the disk is full or may not be written to.
+        NotWrittenError: If the disk is full or cannot be written to.
     """
     path = Path(path)
     temporary = _temporary(path)
@@ -50,7 +50,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     except NotWrittenError:
         raise
     except OSError as error:
-        if error.errno is None:  # not the disk's: an encoder's, for one
+        if error.errno is None:  # not from the disk, but from an encoder
             raise
         raise NotWrittenError(
             error.errno,
@@ -73,12 +73,12 @@ def _sync(path):
 
 
 def remove_leftovers(folder: Path, *names: str) -> None:
-    """Remove what killed processes left in a folder more than a day ago.
+    """Remove temporary files that killed processes left a day ago or earlier.
 
     Args:
         folder: The folder.
-        *names: Files that earlier versions wrote under one other name each;
-            these are removed at once.
+        *names: Names of files whose temporary names of earlier versions are
+            removed at any age.
     """
     with suppress(OSError):
         for name in names:
@@ -90,18 +90,19 @@ def remove_leftovers(folder: Path, *names: str) -> None:
 
 
 def check_writable(path: str | os.PathLike) -> None:
-    """Refuse a file that could not be written whole, without making any.
+    """Refuse a file that cannot be written, without creating anything.
 
     Args:
         path: The file. Folders above it may be missing.
 
     Raises:
-        OSError: If a name is too long, or something there is in the way.
+        OSError: If a name is too long, or if there is no file but something
+            else of this name.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         raise FileExistsError(
-            "A file is to be written, and there is something else of that "
+            "The file cannot be written, as there is something else of that "
             f"name; choose another. Received: {path}"
         )
     temporary = _temporary(path)
@@ -109,7 +110,7 @@ def check_writable(path: str | os.PathLike) -> None:
     there = folders[-1].parent if folders else path.parent
     names = [there / p.name for p in (*folders, temporary)]
     try:
-        # What does not exist may be made, unless its name is too long.
+        # A missing file can be made unless its name is too long.
         for name in (*names, temporary):
             with suppress(FileNotFoundError):
                 os.stat(name)
@@ -122,13 +123,13 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write JSON under another name, and rename it."""
+    """Write JSON to a file, under a temporary name that is then renamed."""
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
 class _Memory(io.BytesIO):
-    """A file in memory, of which Keras sees the ending."""
+    """A file in memory with a name that Keras accepts."""
 
     def __str__(self):
         return "memory.keras"
@@ -137,8 +138,7 @@ class _Memory(io.BytesIO):
 def keras_archive(model: keras.Model) -> bytes:
     """Return the content of the `.keras` file of a model.
 
-    HDF5 can crash the process where a disk is full, so it writes to memory
-    and never to a disk.
+    It is written to memory, as HDF5 can crash the process when a disk is full.
     """
     archive = _Memory()
     model.save(archive)

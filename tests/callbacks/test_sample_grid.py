@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_wmgm import HybridWMGM
 from keras_wmgm.callbacks import SampleGrid
-from keras_wmgm.utils.files import image_grid
+from keras_wmgm.data import image_grid
 from tests.helpers import wave
 from tests.models import tiny
 
@@ -79,15 +79,6 @@ def test_what_a_gan_draws_upon_nothing_is_left_out(tmp_path):
     blocks = np.asarray(Image.open(tmp_path / "grid.png"))
     blocks = blocks.reshape(4, 4, 4, 4, 3)
     assert np.ptp(blocks, axis=(1, 3)).max() == 0 and np.ptp(blocks) > 0
-
-
-def test_a_grid_is_filled_by_rows():
-    images = np.arange(5, dtype="uint8")[:, None, None, None]
-    images = images * np.ones((1, 2, 3, 1), "uint8")
-    grid = image_grid(images)
-    assert grid.shape == (4, 9, 1)
-    assert grid[::2, ::3, 0].tolist() == [[0, 1, 2], [3, 4, 255]]
-    assert image_grid(images, columns=5).shape == (2, 15, 1)
 
 
 @pytest.mark.parametrize("name", ["every", "num_images"])

@@ -18,30 +18,44 @@ def enlarge(preset):
     return lambda *args: ok("upscale", "--preset", preset, *QUICK, *args)
 
 
-def upscaled(preset, path, factor=2, seed=0):
+def upscaled(preset, path, scale=2, seed=0):
     return keras_wmgm.from_preset(preset).upscale(
-        pixels(path)[None], factor, seed=seed, num_steps=2, verbose=0
+        pixels(path)[None], scale, seed=seed, num_steps=2, verbose=0
     )[0]
 
 
-@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("scale", [2, 4])
 def test_a_file_is_what_the_model_upscales(
-    enlarge, preset, photos, tmp_path, factor
+    enlarge, preset, photos, tmp_path, scale
 ):
     output = tmp_path / "new" / "large.png"
-    args = ("--factor", factor, "--seed", 6)
+    args = ("--scale", scale, "--seed", 6)
     said = enlarge(photos / "1.png", output, *args)
-    assert said.endswith(f"1 images, {factor} times as large: {output}\n")
+    assert said.endswith(f"1 images, {scale} times as large: {output}\n")
     large = pixels(output)
-    expected = upscaled(preset, photos / "1.png", factor, 6)
+    expected = upscaled(preset, photos / "1.png", scale, 6)
     np.testing.assert_array_equal(large, expected)
-    assert large.shape == (8 * factor, 8 * factor, 3)
+    assert large.shape == (8 * scale, 8 * scale, 3)
     # What was there is there, where no detail was cut off.
-    blocks = large.reshape(8, factor, 8, factor, 3)
+    blocks = large.reshape(8, scale, 8, scale, 3)
     inside = ((blocks > 0) & (blocks < 255)).all((1, 3))
     error = blocks.mean((1, 3)) - pixels(photos / "1.png")
     assert inside.mean() > 0.05
     assert np.abs(error[inside]).max() <= 1
+
+
+def test_the_old_option_is_taken_and_hidden(enlarge, photos, tmp_path):
+    for name, args in {
+        "old": ("--factor", 4),
+        "new": ("--scale", 4),
+        "both": ("--scale", 4, "--factor", 2),
+    }.items():
+        enlarge(photos / "1.png", tmp_path / f"{name}.png", *args)
+    files = content(tmp_path)
+    assert files["old.png"] == files["new.png"] == files["both.png"]
+    assert pixels(tmp_path / "old.png").shape == (32, 32, 3)
+    said = ok("upscale", "--help")
+    assert "--scale" in said and "--factor" not in said
 
 
 def test_any_size_and_mode_is_enlarged(enlarge, tmp_path):
@@ -123,8 +137,8 @@ def test_what_cannot_be_enlarged_is_refused(
     assert content(tmp_path) == before
 
 
-def test_a_factor_beyond_the_levels_is_refused(preset, photos, tmp_path):
+def test_a_scale_beyond_the_levels_is_refused(preset, photos, tmp_path):
     output = tmp_path / "large.png"
     args = ("upscale", "--preset", preset, photos / "0.png", output)
-    assert "`factor` must be one of 2, 4" in refused(*args, "--factor", 8)
+    assert "`scale` must be one of 2, 4" in refused(*args, "--scale", 8)
     assert content(tmp_path) == {}

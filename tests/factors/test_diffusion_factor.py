@@ -136,8 +136,8 @@ def test_samples_have_the_datas_standard_deviation(name, std):
     shape = (16, 8, 8, 2)
     rng = np.random.default_rng(1)
     noise = {}
-    for role, one in factor.noise_shapes(shape[1:], 40, name).items():
-        noise[role] = ops.convert_to_tensor(
+    for key, one in factor.noise_shapes(shape[1:], 40, name).items():
+        noise[key] = ops.convert_to_tensor(
             rng.standard_normal((16, *one)).astype("float32")
         )
     assert ("steps" in noise) == diffusion.SAMPLERS[name].stochastic

@@ -1,27 +1,16 @@
-"""The local hub of the examples, with faults to order."""
+"""The local hub, with faults to order."""
 
-import importlib.util
 import socket
 import threading
 from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
 
+from tests.hub import local_hub
 from tests.hub.address import PORT
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "hf_test"
-
-
-def _example(name):
-    path = ROOT / "examples" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-local_hub = _example("local_hub")
 
 
 class FaultyHandler(local_hub.Handler):

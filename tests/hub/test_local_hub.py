@@ -1,4 +1,4 @@
-"""The hub of the examples: what it says, and that it runs as a script."""
+"""The local hub: its answers, and that it runs as a script."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub import hf_hub_download
 
-from tests.hub.server import ROOT
+from tests.hub import local_hub
 from tests.hub.server import TOKEN
 
 LARGE = bytes(range(256)) * 512
@@ -88,7 +88,7 @@ def test_who_asks(hub):
 
 
 def test_it_runs_as_a_script(tmp_path):
-    script = ROOT / "examples" / "local_hub.py"
+    script = local_hub.__file__
     server = subprocess.Popen(
         [sys.executable, script, "--folder", tmp_path, "--port", "0"],
         stdout=subprocess.PIPE,

@@ -140,28 +140,28 @@ def test_every_array_of_noise_comes_from_its_own_key(model):
     }
     wanted = {"coarse", "coarse_steps", "detail_1", "detail_2"}
     assert set(noise) == wanted | {"detail_2_steps"}
-    for name, (role, shape) in bands.items():
+    for name, (level, shape) in bands.items():
         for row in range(3):
-            key = (11, 4 + row, role, shape)
+            key = {"seed": 11, "image": 4 + row, "level": level, "shape": shape}
             np.testing.assert_array_equal(
-                noise[name][row], noises.image_noise(*key)
+                noise[name][row], noises.image_noise(**key)
             )
             for n, step in enumerate(noise.get(f"{name}_steps", [[]] * 3)[row]):
                 np.testing.assert_array_equal(
-                    step, noises.image_noise(*key, n + 1)
+                    step, noises.image_noise(**key, step=n + 1)
                 )
 
 
 def test_nothing_is_compiled_twice(model):
     traced = []
-    sampler = model.sampler((2, 2), "ddim")
-    call = sampler.call
+    inference = model.inference_model((2, 2), "ddim")
+    call = inference.call
 
     def record(inputs):
         traced.append({k: tuple(v.shape) for k, v in inputs.items()})
         return call(inputs)
 
-    sampler.call = record
+    inference.call = record
     draw(model, "ddim", num_steps=(2, 2), batch_size=3)
     count = len(traced)
     draw(model, "ddim", num_steps=(2, 2), batch_size=3, num_images=8, start=1)
@@ -172,10 +172,10 @@ def test_nothing_is_compiled_twice(model):
         assert len(traced) == count
 
 
-def test_a_sampler_is_made_once_and_holds_no_critic(model):
-    assert model.sampler(2) is model.sampler(2, "dpm_solver_2m")
-    assert model.sampler(2) is not model.sampler(2, "ddim")
-    paths = [w.path for w in model.sampler(2).weights]
+def test_an_inference_model_is_made_once_and_holds_no_critic(model):
+    assert model.inference_model(2) is model.inference_model(2, "dpm_solver_2m")
+    assert model.inference_model(2) is not model.inference_model(2, "ddim")
+    paths = [w.path for w in model.inference_model(2).weights]
     roles = ("coarse", "detail_1", "detail_2")
     count = sum(len(model.networks[role].weights) for role in roles)
     assert len(paths) == count + len(model.pyramid.weights)
@@ -231,10 +231,10 @@ def thumbnails(count, height, width, seed=0):
     return 0.4 * np.sin(6 * x + phase[0]) * np.cos(5 * y + phase[1])
 
 
-def reduced(images, factor):
+def reduced(images, scale):
     count, height, width, channels = images.shape
     return images.reshape(
-        count, height // factor, factor, width // factor, factor, channels
+        count, height // scale, scale, width // scale, scale, channels
     ).mean(axis=(2, 4))
 
 
@@ -243,26 +243,36 @@ def psnr(x, y, data_range):
 
 
 @pytest.mark.parametrize(
-    "factor, size", [(2, (9, 7)), (2, (8, 8)), (4, (9, 7))], ids=str
+    "scale, size", [(2, (9, 7)), (2, (8, 8)), (4, (9, 7))], ids=str
 )
-def test_the_blocks_of_an_upscaled_image_average_to_it(large, factor, size):
+def test_the_blocks_of_an_upscaled_image_average_to_it(large, scale, size):
     images = np.rint((thumbnails(3, *size) + 1) * 127.5).astype("uint8")
-    found = large.upscale(images, factor, seed=1, batch_size=2, verbose=0)
+    found = large.upscale(images, scale, seed=1, batch_size=2, verbose=0)
     assert found.dtype == np.uint8
-    assert found.shape == (3, factor * size[0], factor * size[1], 3)
-    back = reduced(found.astype("float64"), factor)
+    assert found.shape == (3, scale * size[0], scale * size[1], 3)
+    back = reduced(found.astype("float64"), scale)
     assert psnr(back, images, 255) >= 45
-    plain = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    plain = images.repeat(scale, axis=1).repeat(scale, axis=2)
     assert np.abs(found.astype("int32") - plain).mean() > 1
+
+
+def test_the_scale_is_taken_under_its_old_name(large):
+    images = thumbnails(1, 4, 4).astype("float32")
+    draw = {"seed": 1, "num_steps": 2, "verbose": 0}
+    with pytest.warns(DeprecationWarning, match="`scale=4`.*Received: ") as got:
+        found = large.upscale(images, factor=4, **draw)
+    assert got[0].filename == __file__
+    expected = large.upscale(images, scale=4, **draw)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_detail_does_not_leave_the_range(large):
     images = (0.98 * np.sign(thumbnails(3, 8, 8))).astype("float32")
     kwargs = {"seed": 1, "verbose": 0, "dtype": "float32"}
-    for factor in (2, 4):
-        found = large.upscale(images, factor, **kwargs)
+    for scale in (2, 4):
+        found = large.upscale(images, scale, **kwargs)
         assert np.abs(found).max() <= 1
-        back = reduced(found.astype("float64"), factor)
+        back = reduced(found.astype("float64"), scale)
         assert psnr(back, images, 2) >= 45
 
 

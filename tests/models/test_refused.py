@@ -195,7 +195,7 @@ CASES = {
     ),
     "adversarial coarse": (
         make((8, 8, 1), 0, "gan"),
-        "takes a factor without a condition",
+        "use a factor without a condition",
     ),
     "wmgm without levels": (
         lambda t: keras_wmgm.WMGM((8, 8, 1), 0),
@@ -205,17 +205,17 @@ CASES = {
     # The factors
     "score inputs": (
         lambda t: factors.DiffusionFactor(tiny.critic(1)),
-        r"\['log_snr', 'x'\] among them",
+        r"keys \['log_snr', 'x'\]",
     ),
     "generator inputs": (
         lambda t: factors.AdversarialFactor(tiny.critic(1), tiny.critic(1)),
-        r"`generator` must be .*\['condition'\] among them",
+        r"`generator` must be .* keys \['condition'\]",
     ),
     "critic inputs": (
         lambda t: factors.AdversarialFactor(
             tiny.generator(1), tiny.generator(1)
         ),
-        r"`critic` must be .*\['x'\] among them",
+        r"`critic` must be .* keys \['x'\]",
     ),
     "no network": (
         lambda t: factors.DiffusionFactor("score"),
@@ -285,7 +285,7 @@ CASES = {
     "split": (fit(IMAGES, validation_split=0.5), "no `validation_split`"),
     "more steps than batches": (
         fit(IMAGES, batch_size=8, steps_per_epoch=3),
-        "`steps_per_epoch` must be at most 2, one pass",
+        "`steps_per_epoch` must be at most 2, which is one pass",
     ),
     "no steps": (fit(IMAGES, steps_per_epoch=0), "`steps_per_epoch` must be"),
     "no validation steps": (
@@ -327,8 +327,8 @@ CASES = {
         fit(one_shot(), steps_per_epoch=1, shuffle=True),
         "`shuffle` is for arrays",
     ),
-    "iterator": (fit(one_shot()), "end, if they do: pass `steps_per_epoch`"),
-    "endless": (fit(Endless()), "end, if they do: pass `steps_per_epoch`"),
+    "iterator": (fit(one_shot()), "ends, if it does: pass `steps_per_epoch`"),
+    "endless": (fit(Endless()), "ends, if it does: pass `steps_per_epoch`"),
     "endless statistics": (
         lambda t: t.compiled.fit(Endless(), steps_per_epoch=1, verbose=0),
         r"use it up or never end: call `adapt",
@@ -363,7 +363,7 @@ CASES = {
                 keras.optimizers.OptimizerMap(keras.optimizers.SGD())
             )
         ),
-        "no wrapper of others",
+        "not a wrapper of others",
     ),
     "float16": (float16, "use `mixed_bfloat16` or `float32`"),
     # Drawing
@@ -389,7 +389,7 @@ CASES = {
         lambda t: t.adapted.generate(
             noise=t.noise(coarse=np.zeros((2, 4, 4, 1))), num_steps=2
         ),
-        r"what `draw_noise` gives .*Received: .*\(2, 4, 4, 1\)",
+        r"what `draw_noise` returns .*Received: .*\(2, 4, 4, 1\)",
     ),
     "seed and noise": (
         lambda t: t.adapted.generate(noise=t.noise(), num_steps=2, seed=1),
@@ -405,17 +405,17 @@ CASES = {
         lambda t: t.adapted.generate(
             noise=t.noise(coarse=np.zeros((3, 2, 2, 1))), num_steps=2
         ),
-        "what `draw_noise` gives",
+        "what `draw_noise` returns",
     ),
     "noise names": (
         lambda t: t.adapted.generate(noise=t.noise(coarse=None), num_steps=2),
-        "what `draw_noise` gives",
+        "what `draw_noise` returns",
     ),
     "noise sampler": (
         lambda t: t.adapted.generate(
             noise=t.noise(), num_steps=2, sampler="euler_maruyama"
         ),
-        "what `draw_noise` gives",
+        "what `draw_noise` returns",
     ),
     "empty noise": (
         lambda t: t.adapted.generate(
@@ -438,10 +438,10 @@ CASES = {
     ),
     "upscale pixels": (
         lambda t: pixels().upscale(IMAGES),
-        "Only a model with levels has details",
+        "without levels has no details",
     ),
-    "large factor": (upscale(factor=8), "`factor` must be one of 2, 4"),
-    "odd factor": (upscale(factor=3), "`factor` must be one of 2, 4"),
+    "large scale": (upscale(scale=8), "`scale` must be one of 2, 4"),
+    "odd scale": (upscale(scale=3), "`scale` must be one of 2, 4"),
     "upscaled channels": (
         upscale(IMAGES.repeat(3, -1)),
         r"\(num_images, height, width, 1\)",
@@ -486,7 +486,7 @@ CASES = {
     "handle": (lambda t: keras_wmgm.from_preset(7), "a name or a path"),
     "run": (
         lambda t: keras_wmgm.callbacks.load_run(t.folder),
-        "has a run.keras, and there is none",
+        "The folder has no run.keras",
     ),
     # Data
     "no batches": (lambda t: data.ImageBatches(IMAGES[:0]), "at least one"),

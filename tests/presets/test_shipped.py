@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import keras_wmgm
-from keras_wmgm.utils.files import image_grid
+from keras_wmgm.data import image_grid
 from tests.models import tiny
 
 ZOO = Path(keras_wmgm.__file__).parents[1] / "zoo"

@@ -18,14 +18,14 @@ def model():
     return made
 
 
-def test_samplers_of_long_ago_are_forgotten(model):
-    first = model.sampler(1)
+def test_inference_models_of_long_ago_are_forgotten(model):
+    first = model.inference_model(1)
     for num_steps in range(2, LIMIT + 1):
-        model.sampler(num_steps)
-    assert model.sampler(1) is first
-    model.sampler(LIMIT + 1)
-    assert len(model._samplers.made) == LIMIT
-    assert model.sampler(1) is not first
+        model.inference_model(num_steps)
+    assert model.inference_model(1) is first
+    model.inference_model(LIMIT + 1)
+    assert len(model._inference_models.made) == LIMIT
+    assert model.inference_model(1) is not first
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ def test_weights_that_are_not_finite_draw_nothing(model, what):
 
 
 def test_an_image_that_is_not_finite_is_told(model):
-    sampler = model.sampler(2)
-    drawn = sampler.predict_on_batch
+    inference = model.inference_model(2)
+    drawn = inference.predict_on_batch
 
     def spoiled(inputs):
         images = np.array(drawn(inputs))
         images[-1] = np.nan
         return images
 
-    sampler.predict_on_batch = spoiled
+    inference.predict_on_batch = spoiled
     with pytest.warns(UserWarning, match="not finite.*images 1, 3$"):
         images = model.generate(4, batch_size=2, **DRAW)
     assert np.all(images[[1, 3]] == 0) and images[[0, 2]].std() > 1
@@ -93,8 +93,8 @@ def by_three(channels):
     return network
 
 
-@pytest.mark.parametrize("factor, size", [(2, (5, 4)), (4, (3, 7))])
-def test_any_size_is_upscaled_by_networks_of_any_multiple(factor, size):
+@pytest.mark.parametrize("scale, size", [(2, (5, 4)), (4, (3, 7))])
+def test_any_size_is_upscaled_by_networks_of_any_multiple(scale, size):
     details = [
         factors.AdversarialFactor(by_three(1), tiny.critic(4)) for _ in range(2)
     ]
@@ -102,8 +102,8 @@ def test_any_size_is_upscaled_by_networks_of_any_multiple(factor, size):
     model.adapt(np.zeros((2, 12, 12, 1)) - 0.1)
     images = np.linspace(-0.5, 0.5, size[0] * size[1], dtype="float32")
     images = images.reshape(1, *size, 1)
-    found = model.upscale(images, factor, seed=0, verbose=0, dtype="float32")
-    blocks = (1, size[0], factor, size[1], factor, 1)
+    found = model.upscale(images, scale, seed=0, verbose=0, dtype="float32")
+    blocks = (1, size[0], scale, size[1], scale, 1)
     np.testing.assert_allclose(
         found.reshape(blocks).mean(axis=(2, 4)), images, 0, 1e-5
     )

@@ -41,13 +41,13 @@ def test_drawing_that_fails_leaves_the_weights(model, what, error):
         "upscale": lambda: model.upscale(tiny.PIXELS[:2], **DRAW),
     }[what]
     before, expected = tiny.weights(model), draw()
-    ((sampler, _),) = model._samplers.made.values()
-    drawn = sampler.predict_function
-    sampler.predict_function = failing(drawn, error)
+    ((inference, _),) = model._inference_models.made.values()
+    drawn = inference.predict_function
+    inference.predict_function = failing(drawn, error)
     with pytest.raises(error):
         draw()
     tiny.assert_equal(tiny.weights(model), before)
-    sampler.predict_function = drawn
+    inference.predict_function = drawn
     np.testing.assert_array_equal(draw(), expected)
 
 
@@ -227,7 +227,7 @@ def test_a_prediction_that_fails_leaves_the_weights(model):
     before = tiny.weights(model)
     for predicting, inputs in (
         (model, tiny.IMAGES),
-        (model.sampler(2), model.draw_noise(2, 0, num_steps=2)),
+        (model.inference_model(2), model.draw_noise(2, 0, num_steps=2)),
     ):
         with pytest.raises(Lost):
             predicting.predict(

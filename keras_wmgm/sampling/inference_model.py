@@ -1,9 +1,9 @@
-"""From noise to images, as a Keras model."""
+"""From noise to images, as a Keras model for `predict` and `export`."""
 
 import keras
 from keras import ops
 
-from keras_wmgm.sampling.noise import array_name
+from keras_wmgm.sampling.noise import array_names
 from keras_wmgm.sampling.plan import Band
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.interrupts import RestoredOnError
@@ -11,10 +11,10 @@ from keras_wmgm.utils.untracked import Untracked
 
 
 def fit_to_range(image: Tensor, thumbnail: Tensor) -> Tensor:
-    """Return `image` with the details reduced that leave [-1, 1].
+    """Return `image` with its details made small enough for [-1, 1].
 
-    Clipping would change the means of the 2x2 blocks. Instead, what a block
-    has beside its mean is made smaller, as little as will do.
+    Clipping would change the means of the 2x2 blocks. Instead, the deviations
+    from the mean of a block are scaled down, as little as necessary.
 
     Args:
         image: `(batch, 2 * height, 2 * width, channels)`.
@@ -31,12 +31,12 @@ def fit_to_range(image: Tensor, thumbnail: Tensor) -> Tensor:
     return ops.reshape(blocks, (-1, 2 * height, 2 * width, channels))
 
 
-class Sampler(keras.Model):
+class InferenceModel(keras.Model):
     """A model from noise to images in [-1, 1] (WMGM, Algorithm 2).
 
-    It holds the pyramid and the factors of the model it draws for, and none
-    of what trains them, so `predict`, `export` and a compiled call cost what
-    drawing costs.
+    It shares the pyramid and the drawing networks with the model that it
+    draws for, and holds no critic and no optimizer, so `predict`, `export`
+    and a compiled call hold only what drawing needs.
 
     Args:
         pyramid: The `WaveletPyramid`.
@@ -73,11 +73,8 @@ class Sampler(keras.Model):
             return super().predict(*args, **kwargs)
 
     def _sample(self, band, inputs, condition=None):
-        noise = {
-            key: inputs[array_name(band.name, key)]
-            for key in ("start", "steps")
-            if array_name(band.name, key) in inputs
-        }
+        names = array_names(band.name).items()
+        noise = {key: inputs[name] for key, name in names if name in inputs}
         return band.factor.sample(
             noise, condition, band.level, **band.arguments
         )

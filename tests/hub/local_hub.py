@@ -1,15 +1,15 @@
-"""A private hub on a laptop: as much of the Hugging Face Hub as presets need.
+"""A hub on this machine: the part of the Hugging Face Hub that presets need.
 
-    python examples/local_hub.py --folder hub/ --port 8080
+    python tests/hub/local_hub.py --folder hub/ --port 8080
 
-and in any other shell, with `model.upload_to_hub("me/cats")` and
-`keras_wmgm.from_preset("hf://me/cats")` as ever,
+To use it from another shell with `model.upload_to_hub("me/cats")` and
+`keras_wmgm.from_preset("hf://me/cats")`, set
 
     export HF_ENDPOINT=http://127.0.0.1:8080 HF_HUB_DISABLE_XET=1 HF_TOKEN=me
 
-Files lie in `FOLDER/org/name/blobs` under their sha256; each commit is a line
-of `commits.jsonl`. Any token may write, and read what is private. There is no
-TLS and no locking out: keep it to machines you trust.
+Files are kept in `FOLDER/org/name/blobs` under their sha256; each commit is a
+line of `commits.jsonl`. Any token may write and may read private repositories.
+There is no TLS and no password: use it on machines that you trust.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from urllib.parse import unquote
 from urllib.parse import urlsplit
 
 LARGE = 1 << 16
-"""Bytes from which on a file is sent apart (LFS), and asked for apart."""
+"""A file of at least so many bytes is sent on its own (LFS)."""
 
 REPO = r"(\w[\w.-]*/\w[\w.-]*)"
 HASH = r"([0-9a-f]{64})"
@@ -46,14 +46,14 @@ ROUTES = {
 
 
 class Refused(Exception):
-    """An answer that is an error: a status, and the Hub's name for it."""
+    """An error to answer with: a status, and the Hub's name for it."""
 
     def __init__(self, status, code="", message=""):
         self.status, self.code, self.message = status, code, message
 
 
 class Hub(ThreadingHTTPServer):
-    """The server: where the repositories are, and what has been asked."""
+    """The server, with its repositories and the requests that it received."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -150,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({}, 302, headers)
 
     def large_file(self, repo, sha256):
-        """Who knows a file's checksum has been shown the way to it."""
+        """Send a file by its checksum, which serves as the permission."""
         holding = [c for c in self.server.commits(repo) if sha256 in str(c)]
         if not holding:
             raise Refused(404, "EntryNotFound", "Entry not found")
@@ -231,7 +231,7 @@ class Handler(BaseHTTPRequestHandler):
             content = self.server.blob(repo, value["oid"]).read_bytes()
             files[value["path"]] = self.server.add_blob(repo, content)
 
-    # Who asks, and the answer
+    # Authentication and answers
 
     def check_token(self):
         if not (self.headers["Authorization"] or "").startswith("Bearer "):
