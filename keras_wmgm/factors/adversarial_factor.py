@@ -30,7 +30,7 @@ WEIGHTS = (
     "penalty_std",
 )
 WATCHED = 4
-"""Images of a batch that are drawn twice, to see what the noise does."""
+"""Images of a batch that are drawn twice, to measure the effect of noise."""
 
 
 @register
@@ -40,23 +40,23 @@ class AdversarialFactor(Factor):
         L_G = lambda mean (f - h)^2 + nu (1 - SSIM) + alpha L_adv,  f = G(c, z)
         L_D = D(c, f) - D(c, h) + penalty
 
-    All errors are taken on whitened bands, SSIM on the images in [-1, 1] they
-    complete (data range 2). The penalty keeps the critic smooth: it is the
-    finite-difference form of R1 and R2,
+    Errors are measured on whitened bands, SSIM on the images in [-1, 1] that
+    they reconstruct (data range 2). The penalty keeps the critic smooth: it is
+    the finite-difference form of R1 and R2,
     `gamma / 2 * mean (D(c, h + s n) - D(c, h))^2 / s^2` on reals and on
     fakes, which needs first derivatives only.
 
-    Departures from the paper: a penalized critic is no estimate of W1 (the
-    paper's has a sigmoid and no Lipschitz control); generator and critic step
-    one to one, at two speeds through their learning rates, where the paper's
+    Departures from the paper: a critic with this penalty does not estimate W1
+    (the paper's critic has a sigmoid and no Lipschitz control); generator and
+    critic take one step each, with different learning rates, while the paper's
     code steps the critic once per four generator steps; and the losses of all
-    levels are summed, where Algorithm 1 steps level by level.
+    levels are summed, while Algorithm 1 steps level by level.
 
     Args:
         generator: A model with the input `"condition"`, and `"noise"` and
-            `"scale"` where it needs them, such as `DetailUNet`.
-        critic: A model with the input `"x"`, such as `DetailCritic`; or its
-            serialized configuration, from which one is made when training
+            `"scale"` if it needs them, such as `DetailUNet`.
+        critic: A model with the input `"x"`, such as `DetailCritic`; or the
+            serialized configuration of one, which is made when training
             starts.
         adversarial_loss: `"wasserstein"`, `"relativistic"` (pairing) or
             `"hinge"`.
@@ -65,10 +65,10 @@ class AdversarialFactor(Factor):
         adversarial_weight: The paper's alpha.
         gamma: Weight of the penalty; 0 for none.
         penalty_std: The penalty's s, in whitened units. Below 0.1 the
-            difference drowns in bfloat16's rounding.
+            difference is lost in the rounding of bfloat16.
         critic_input: What `"x"` of the critic is: `"bands"`, the condition
-            and the details side by side, or `"image"`, what they reconstruct,
-            of twice the size.
+            and the details side by side, or `"image"`, the image of twice the
+            size that they reconstruct.
         condition_noise: See `Factor`.
         **kwargs: Keras's layer arguments (`name`, `trainable`).
 
@@ -83,7 +83,7 @@ class AdversarialFactor(Factor):
 
     Raises:
         ValueError: For networks without these inputs, unknown losses, and
-            weights that are not finite or below 0.
+            weights that are negative or not finite.
 
     Reference:
         WMGM, Eq. 21 and 22
@@ -148,7 +148,7 @@ class AdversarialFactor(Factor):
         return ("std_ratio", *noisy)
 
     def prepare_training(self) -> None:
-        """Make the critic from its configuration, if it is not there yet."""
+        """Make the critic from its configuration, unless it exists."""
         if self.critic is None:
             config = copy.deepcopy(dict(self.critic_config))
             critic = keras.saving.deserialize_keras_object(config)
@@ -157,9 +157,9 @@ class AdversarialFactor(Factor):
     def check_band(self, channels: int, condition: int, k: int) -> None:
         if not condition:
             raise ValueError(
-                "An AdversarialFactor draws details, given a coarse band; the "
-                "coarse band itself takes a factor without a condition, such "
-                "as `DiffusionFactor`. Received: an AdversarialFactor"
+                "An AdversarialFactor draws details, given a coarse band. For "
+                "the coarse band use a factor without a condition, such as "
+                "`DiffusionFactor`. Received: an AdversarialFactor"
             )
         super().check_band(channels, condition, k)
         if self.critic is not None:
@@ -209,7 +209,7 @@ class AdversarialFactor(Factor):
         """Return E|f - f'|^2 / E|f - h|^2 of some images of a batch."""
         if not self._noise_channels:
             return None
-        # Noise of another image, and of another place where there is none.
+        # The noise of another image, shifted in case the batch has only one.
         other = ops.roll(ops.roll(z, 1, axis=0), z.shape[1] // 2, axis=1)
         h, c, z, other = (a[:WATCHED] for a in (target, condition, z, other))
         both = (ops.concatenate(pair, axis=0) for pair in ((c, c), (z, other)))
@@ -239,8 +239,8 @@ class AdversarialFactor(Factor):
         noise = keras.random.normal(ops.shape(details), seed=seed)
         both = ops.concatenate([x, see(details + self.penalty_std * noise)], 0)
         if self._critic_has_state():
-            # Other dropout, or other batch statistics, are no slope. The
-            # training pass comes first: it moves the statistics.
+            # The slope is measured without dropout and with fixed batch
+            # statistics, after the training pass, which updates these.
             score, still = self._score(x, k, training), False
             start, moved = ops.split(self._score(both, k, still), 2, axis=0)
         else:
@@ -269,7 +269,7 @@ class AdversarialFactor(Factor):
         return ops.cast(score, "float32")
 
     def _distance(self, fake, target, condition, reconstruct):
-        """Return the terms of Eq. 21 that compare with the one true detail."""
+        """Return the terms of Eq. 21 that compare with the true detail."""
         distance = self.mse_weight * ops.mean((fake - target) ** 2)
         if self.ssim_weight:
             images = (reconstruct(condition, d) for d in (fake, target))
@@ -323,7 +323,7 @@ class AdversarialFactor(Factor):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        # A preset describes the critic and has no weights for it.
+        # A preset describes the critic but does not hold its weights.
         build = config.pop("build_critic", True)
         names = ("generator", "critic") if build else ("generator",)
         return cls(**deserialize_networks(config, names))

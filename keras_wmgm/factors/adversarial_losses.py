@@ -6,7 +6,7 @@ from keras_wmgm.types import Tensor
 
 
 def wasserstein(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Return critic's and generator's loss (WMGM, Eq. 22 and 21)."""
+    """Return the losses of critic and generator (WMGM, Eq. 22 and 21)."""
     return ops.mean(fake - real), -ops.mean(fake)
 
 

@@ -27,8 +27,8 @@ from keras_wmgm.utils.serialization import register
 
 LOG_SNR_LIMIT = 20.0
 REACH = 3.0
-"""How far from its mean a log-SNR may be told to a network, in standard
-deviations. What lies beyond is met so rarely in training that networks without
+"""The log-SNR that a network is given is clipped to so many standard deviations
+around its mean. Training meets others so rarely that networks without
 normalization explode there."""
 
 
@@ -36,40 +36,39 @@ normalization explode there."""
 class DiffusionFactor(Factor):
     """A factor learned by denoising score matching (WMGM, Eq. 19).
 
-    The network predicts the velocity, whose mean squared error is the loss;
-    the log-SNR of a training step is normal, spread evenly over the batch. A
-    network is never told one that is further than three standard deviations
-    from its mean, in training or in drawing. Whitened bands have unit standard
-    deviation, which is what the process assumes.
+    The network predicts the velocity, and its mean squared error is the loss.
+    The log-SNR of a training step is normal, and its quantiles are spread
+    evenly over the batch. In training and in drawing, the log-SNR that the
+    network is given is clipped to three standard deviations around its mean.
+    The process assumes unit standard deviation, which whitened bands have.
 
-    A guide is a network that has learned the same, but worse: smaller, and for
-    fewer steps. What the network says beyond its guide, `v - v_guide`, points
-    away from the faults that they share, and is followed `guidance` times as
-    far (autoguidance). That costs what the guide costs, and makes up for much
-    training. A guide that has hardly learned leads astray.
+    A guide is a smaller network that has learned the same task for fewer
+    steps. The difference `v - v_guide` points away from the errors that both
+    networks make; drawing uses `v + (guidance - 1) * (v - v_guide)`
+    (autoguidance). It adds the cost of the guide's calls, and makes up for
+    much training. A guide that has hardly learned makes the images worse.
 
     Args:
         network: A model with the inputs `"x"` and `"log_snr"`, and
-            `"condition"` and `"scale"` where it needs them, such as
-            `ScoreUNet`; as many output channels as the band has.
+            `"condition"` and `"scale"` if it needs them, such as
+            `ScoreUNet`. Its output has the channels of the band.
         log_snr_mean: Mean of the log-SNR in training.
         log_snr_std: Its standard deviation.
-        grid: `"log_snr"`, `"karras"`, `"quadratic"` or `"uniform"`: the times
-            at which a sampler calls the network.
+        grid: The times at which a sampler calls the network: `"log_snr"`,
+            `"karras"`, `"quadratic"` or `"uniform"`.
         t_max: Where the grid starts.
         t_min: Where a `"log_snr"` or `"karras"` grid ends, before the last
             step to 0.
         condition_noise: See `Factor`.
         guide: A smaller network of the same inputs and outputs, or `None`.
-            `fit(factors="guide")` trains it, and `fit()` with all else.
-        guidance: How far to follow the network instead of its guide; 1 for
-            the network itself. The larger the band, the less: details come
-            out too strong where it is too much. Set the attribute to draw
-            otherwise.
+            `fit(factors="guide")` trains it alone, `fit()` with all others.
+        guidance: Strength of the guidance; 1 for none. Larger bands need
+            less: too much of it makes details too strong. The attribute can
+            be set before drawing.
         temperature: Standard deviation of the noise that drawing starts from.
-            A few steps lose some of the spread, and each level's details
-            draw upon what the coarser ones lost; 1.03 or so gives it back.
-            Set the attribute to draw otherwise.
+            With few steps, samples lose some of their spread, and the loss
+            adds up over the levels; about 1.03 corrects it. The attribute can
+            be set before drawing.
         **kwargs: Keras's layer arguments (`name`, `trainable`).
 
     Example:
@@ -88,7 +87,7 @@ class DiffusionFactor(Factor):
         WMGM, Eq. 19 and 20
         ([arXiv:2411.09356](https://arxiv.org/abs/2411.09356)); Karras et al.,
         "Elucidating the Design Space of Diffusion-Based Generative Models",
-        Table 1, for the law of the noise levels
+        Table 1, for the distribution of the noise levels
         ([arXiv:2206.00364](https://arxiv.org/abs/2206.00364)); Karras et al.,
         "Guiding a Diffusion Model with a Bad Version of Itself", Eq. 3 and 4
         ([arXiv:2406.02507](https://arxiv.org/abs/2406.02507)).
@@ -119,8 +118,8 @@ class DiffusionFactor(Factor):
         self.guidance = check_number("guidance", guidance, low=0)
         if guide is None and guidance != 1:
             raise ValueError(
-                "`guidance` takes a guide to go beyond: give one, or leave it "
-                f"at 1. Received: guidance={guidance}, guide=None"
+                "`guidance` other than 1 needs a guide: give `guide`, or leave "
+                f"`guidance` at 1. Received: guidance={guidance}, guide=None"
             )
         self.temperature = check_number(
             "temperature", temperature, low=0, above=True
@@ -142,7 +141,7 @@ class DiffusionFactor(Factor):
 
     @property
     def is_new(self) -> bool:
-        # As `ScoreUNet` begins: the last layer is 0, and so is the velocity.
+        # A new `ScoreUNet` has a last layer of zeros and predicts 0.
         last = self.network.layers[-1].weights
         values = (ops.convert_to_numpy(weight) for weight in last)
         return bool(last) and not any(value.any() for value in values)
@@ -180,7 +179,7 @@ class DiffusionFactor(Factor):
         return FactorLoss(losses, calibrations.get("draw"))
 
     def _match(self, network, x_0, condition, k, seed, training):
-        """Return a network's loss, and how large its guesses are."""
+        """Return a network's loss, and the calibration of its estimates."""
         log_snr = self._draw_log_snr(ops.shape(x_0)[0], seed)
         noise = keras.random.normal(ops.shape(x_0), seed=seed)
         x_t = diffuse(x_0, noise, log_snr)
@@ -193,8 +192,8 @@ class DiffusionFactor(Factor):
         shift = keras.random.uniform((), seed=seed)
         ranks = ops.arange(batch, dtype="float32") + shift
         ranks = ranks / ops.cast(batch, "float32")
-        # The inverse of the normal's distribution function; off the ends,
-        # where it is infinite.
+        # The inverse of the normal distribution function, which is infinite
+        # at 0 and 1.
         ranks = ops.clip(ranks, 1e-5, 1 - 1e-5)
         normal = 2**0.5 * ops.erfinv(2 * ranks - 1)
         log_snr = self.log_snr_mean + self.log_snr_std * normal
@@ -256,7 +255,7 @@ class DiffusionFactor(Factor):
                 `"steps"`, `(batch, num_steps, *band)`.
             condition: The whitened coarse band of the same level, or `None`.
             k: The level, 0 where there is no condition.
-            num_steps: Number of network calls, and as many of the guide.
+            num_steps: Number of calls of the network, and of its guide.
             sampler: One of `keras_wmgm.diffusion.SAMPLERS`.
         """
 
@@ -295,8 +294,8 @@ class DiffusionFactor(Factor):
 def _calibration(x_0, guess):
     """Return `E[D^2] / E[D x_0]`, 1 for the expectation D of x_0 given x_t.
 
-    It stands in for the ratio of spreads, which would take samples: a
-    denoiser whose guesses are c times too large has c.
+    A denoiser whose estimates are c times too large has c. This replaces the
+    ratio of spreads, for which one would have to draw samples.
     """
     energy = ops.mean(guess**2)
     return energy / ops.maximum(ops.mean(guess * x_0), SMALL)

@@ -1,4 +1,4 @@
-"""What every factor of p(x) can do."""
+"""The base class of the factors of p(x)."""
 
 import math
 from typing import Any
@@ -11,27 +11,26 @@ from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_number
 
 SMALL = 1e-8
-"""What a measure is divided by at least."""
+"""The least that a measure is divided by."""
 
 AVERAGED = {"use_ema": True, "ema_momentum": 0.999}
 """How an optimizer averages the weights of a network that draws."""
 
 
 class FactorLoss(NamedTuple):
-    """What a factor's `loss` gives.
+    """The losses and measures that a factor's `loss` returns.
 
     Attributes:
-        losses: A scalar per network, by the network's role in the factor;
-            those of roles that are not trained now may be left out. Each
-            gives a gradient to its own network only, so that they can be
-            summed.
-        std_ratio: How the spread of what the factor draws compares with
-            that of the data, as far as the loss can tell; 1 where it is
-            right. `None` where it was not measured.
-        spread: Whether what is drawn under one condition varies as it should:
+        losses: A scalar per network, by the network's role in the factor.
+            Roles that are not trained now may be missing. Each loss gives a
+            gradient to its own network only, so they can be summed.
+        std_ratio: The ratio of the spread of the factor's draws to that of
+            the data, as far as the loss can tell; 1 is right. `None` if it
+            was not measured.
+        spread: Whether draws under one condition vary as they should:
             E|f - f'|^2 / E|f - h|^2 of two draws f, f' and the true detail h,
-            0 where the noise is ignored, 1 for the true distribution. `None`
-            where it was not measured.
+            0 if the noise is ignored, 1 for the true distribution. `None` if
+            it was not measured.
     """
 
     losses: dict[str, Tensor]
@@ -42,17 +41,17 @@ class FactorLoss(NamedTuple):
 class Factor(keras.layers.Layer):
     """One factor of `p(x) = p(x_L^S) prod_k p(x_H^k | x_L^k)` (WMGM Eq. 17).
 
-    A factor owns its networks, all of them built, and knows how to learn
-    (`loss`) and how to draw (`sample`) a whitened band, alone or given a
-    condition. It knows neither images nor pyramids. To write one, subclass it
-    and give it `networks`, `loss`, `noise_shapes`, `sample` and, to be saved,
-    `get_config` and `from_config`, as `DiffusionFactor` does.
+    A factor owns its networks, which are built. It learns (`loss`) and draws
+    (`sample`) a whitened band, with or without a condition. It knows nothing
+    of images and pyramids. To write one, subclass this class and implement
+    `networks`, `loss`, `noise_shapes`, `sample` and, for saving, `get_config`
+    and `from_config`, as in `DiffusionFactor`.
 
     Args:
-        condition_noise: While training, each condition gets noise of a random
+        condition_noise: In training, each condition gets noise of a random
             standard deviation up to this (in whitened units). A detail factor
-            learns on real coarse bands and draws on generated ones, which
-            this brings nearer to each other.
+            learns on real coarse bands and draws on generated ones; the noise
+            makes the two more alike.
         **kwargs: Keras's layer arguments (`name`, `trainable`).
     """
 
@@ -61,12 +60,12 @@ class Factor(keras.layers.Layer):
     `sampler`."""
 
     warmup_steps = 0
-    """Steps in which learning rates rise at first, where recipes do not say
-    otherwise."""
+    """Steps in which learning rates rise at first, unless a recipe sets
+    another number."""
 
     training_only: tuple[str, ...] = ()
-    """The roles of `networks` that only training needs. A preset has no
-    weights for them."""
+    """The roles of `networks` that only training needs. Presets hold no
+    weights of them."""
 
     def __init__(self, condition_noise: float = 0.0, **kwargs):
         super().__init__(**kwargs)
@@ -74,63 +73,63 @@ class Factor(keras.layers.Layer):
             "condition_noise", condition_noise, low=0
         )
         self.learning = None
-        # Networks come built; there is nothing left to build. Not through
-        # `build`, which would lock the layer: a critic may join later.
+        # The networks are built already. `build` would lock the layer, and a
+        # critic may be added later.
         self.built = True
 
     @property
     def networks(self) -> dict[str, keras.Model]:
         """The learned networks by role; `"draw"` is the one that draws.
 
-        What else there is may help it to learn, as a critic does, or to draw
+        Other networks help it to learn, as a critic does, or to draw
         (`drawing`), as a guide does.
         """
         raise NotImplementedError
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles of `networks`, also of those that are not there yet."""
+        """The roles of `networks`, including those not made yet."""
         return tuple(self.networks)
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What `loss` measures beside the losses: fields of `FactorLoss`."""
+        """The fields of `FactorLoss` that `loss` sets besides the losses."""
         return ("std_ratio",)
 
     @property
     def is_new(self) -> bool:
-        """Whether the network that draws shows that it has learned nothing.
+        """Whether the drawing network is known to have learned nothing.
 
-        Not every network does.
+        For many networks this cannot be seen, and it is `False`.
         """
         return False
 
     def drawing(self) -> tuple[keras.Model, ...]:
         """Return the networks that `sample` calls.
 
-        No property: Keras would save weights under its name.
+        This is not a property, as Keras would save weights under its name.
         """
         return (self.networks["draw"],)
 
     @property
     def size_multiple(self) -> int:
-        """What a band's height and width must be a multiple of."""
+        """The height and width of a band must be multiples of this."""
         networks = self.drawing()
         return math.lcm(*(getattr(n, "size_multiple", 1) for n in networks))
 
     def learns(self, role: str) -> bool:
-        """Return whether the loss of a role is wanted now.
+        """Return whether the loss of a role is needed now.
 
-        The model says so in `learning`, the roles that are trained; `None`
+        The model sets `learning` to the roles that are trained, or to `None`
         for all. A `loss` may leave out the others.
         """
         return self.learning is None or role in self.learning
 
     def prepare_training(self) -> None:
-        """Make what training needs and drawing does not; nothing here."""
+        """Make the networks that only training needs; none by default."""
 
     def check_band(self, channels: int, condition: int, k: int) -> None:
-        """Refuse a band that the networks are not made for.
+        """Refuse a band that does not fit the networks.
 
         Args:
             channels: Channels of the band.
@@ -143,8 +142,8 @@ class Factor(keras.layers.Layer):
             scales = getattr(network, "config", {}).get("num_scales")
             if scales and k > scales:
                 raise ValueError(
-                    f"`{network.name}` must know the scale of level {k}: give "
-                    f"it `num_scales={k}` or more. "
+                    f"`{network.name}` must serve level {k}: make it with "
+                    f"`num_scales={k}` or more. "
                     f"Received: num_scales={scales}"
                 )
 
@@ -157,7 +156,7 @@ class Factor(keras.layers.Layer):
         seed=None,
         training: bool = True,
     ) -> FactorLoss:
-        """Return what is to be minimized.
+        """Return the losses to minimize, and what was measured.
 
         Args:
             target: The whitened band, `(batch, height, width, channels)`.
@@ -179,8 +178,8 @@ class Factor(keras.layers.Layer):
             shape: `(height, width, channels)` of the band.
 
         Returns:
-            `{"start": shape}`, with `"steps"` beside it where there is noise
-            at every step; `{}` for a factor that takes no noise.
+            `{"start": shape}`, and `"steps"` too if every step takes noise;
+            `{}` for a factor without noise.
         """
         raise NotImplementedError
 
@@ -204,9 +203,9 @@ class Factor(keras.layers.Layer):
         return 1
 
     def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
-        """Return a new optimizer that suits one of `networks`.
+        """Return a new default optimizer for one of `networks`.
 
-        `compile` and recipes take it where they are given nothing else.
+        `compile` and recipes use it unless they are given another.
 
         Args:
             role: A role of `roles`.
@@ -214,7 +213,7 @@ class Factor(keras.layers.Layer):
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0, **AVERAGED)
 
     def corrupt(self, condition, seed, training):
-        """Return the condition with the noise a training step gives it."""
+        """Return the condition with the noise of a training step."""
         if condition is None or not training or not self.condition_noise:
             return condition
         shape = (ops.shape(condition)[0], 1, 1, 1)
@@ -225,8 +224,8 @@ class Factor(keras.layers.Layer):
     def get_preset_config(self) -> dict[str, Any]:
         """Return the configuration for a preset.
 
-        It describes the networks in `training_only`, so that training can go
-        on, and has none made.
+        It describes the networks in `training_only`, so that `compile` can
+        make them, but a loaded preset does not hold them.
         """
         return self.get_config()
 
@@ -237,14 +236,14 @@ class Factor(keras.layers.Layer):
 
 
 def named_inputs(network: keras.Model, k: int, **tensors: Tensor) -> dict:
-    """Return the inputs `network` takes, the scale index among them."""
+    """Return the inputs that `network` takes, such as the scale index."""
     batch = ops.shape(next(iter(tensors.values())))[0]
     tensors["scale"] = ops.full((batch,), float(k), dtype="float32")
     return {name: tensors[name] for name in network.input}
 
 
 def deserialize_networks(config: dict, names: tuple[str, ...]) -> dict:
-    """Return `config` with the networks of these names made from theirs."""
+    """Return `config` with these networks made from their configurations."""
     made = {
         name: keras.saving.deserialize_keras_object(config[name])
         for name in names
@@ -260,7 +259,7 @@ def check_network(name: str, network: Any, inputs: set[str]) -> keras.Model:
         got = sorted(named) if isinstance(named, dict) else repr(network)
         raise ValueError(
             f"`{name}` must be a Keras model that takes a dictionary of "
-            f"inputs, {sorted(inputs)} among them. Received: {got}"
+            f"inputs with the keys {sorted(inputs)}. Received: {got}"
         )
     return network
 
@@ -271,7 +270,7 @@ def check_channels(network: keras.Model, name: str | None, channels: int):
     Args:
         network: The network.
         name: Name of the input; `None` for the output.
-        channels: What it must have; 0 for no such input.
+        channels: The right number; 0 for no such input.
     """
     tensor = network.output if name is None else network.input.get(name)
     actual = 0 if tensor is None else tensor.shape[-1]
