@@ -4,4 +4,4 @@ from typing import Any
 from typing import TypeAlias
 
 Tensor: TypeAlias = Any
-"""A tensor of whichever backend Keras runs on, or a NumPy array."""
+"""A tensor of the current backend, or a NumPy array."""

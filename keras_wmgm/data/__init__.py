@@ -1,4 +1,4 @@
-"""Images on a disk or in memory, as batches for `fit`, and back to files."""
+"""Reading images as batches for `fit`, and writing images to files."""
 
 from keras_wmgm.data.image_batches import ImageBatches as ImageBatches
 from keras_wmgm.data.image_folder import image_files as image_files

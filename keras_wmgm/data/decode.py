@@ -1,4 +1,4 @@
-"""From the bytes of one image file to 8 bits of RGB or gray."""
+"""Decoding one image file to 8 bits of RGB or gray."""
 
 import io
 from typing import NamedTuple
@@ -21,11 +21,11 @@ TURNS = {
 }
 """How to turn an image upright, by its EXIF orientation."""
 DARK = 16
-"""The largest value, of 255, of an image that is called dark."""
+"""An image is dark if its largest value, of 255, is at most this."""
 
 
 class Decoded(NamedTuple):
-    """An image, and whether it has more than 8 bits and leaves most unused."""
+    """An image, and whether it has more than 8 bits and uses few of them."""
 
     image: Image.Image
     dark: bool
@@ -35,7 +35,7 @@ def decode(content: bytes, mode: str) -> Decoded:
     """Decode the first image of a file.
 
     Args:
-        content: The file's bytes.
+        content: The bytes of the file.
         mode: `"RGB"` or `"L"`.
 
     Raises:
@@ -46,11 +46,11 @@ def decode(content: bytes, mode: str) -> Decoded:
         opened = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:
         raise ValueError(
-            "it is no image, a damaged one, or one that needs a plug-in of "
-            "Pillow (HEIC: `pip install pillow-heif`)"
+            "it is not an image, or damaged, or of a format that needs a "
+            "plug-in of Pillow (HEIC: `pip install pillow-heif`)"
         ) from None
     with opened:
-        stored = str(opened.tile)  # forgotten once the image is loaded
+        stored = str(opened.tile)  # Pillow forgets it when it loads the image
         opened.load()
         image = _to_8_bits(_upright(opened), 4095 if "I;12" in stored else None)
         image = _on_white(image).convert("RGB").convert(mode)
@@ -61,11 +61,11 @@ def decode(content: bytes, mode: str) -> Decoded:
 def reason(error: Exception) -> str:
     """Return why a file cannot be read."""
     text = str(error)
-    return text if " " in text else repr(error)  # a `KeyError` says a key only
+    return text if " " in text else repr(error)  # a `KeyError` has only a key
 
 
 def _upright(image):
-    """Turn an image as its EXIF orientation says, if that can be read."""
+    """Turn an image by its EXIF orientation, if that can be read."""
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except Exception:  # broken EXIF data; the pixels are good
@@ -74,7 +74,7 @@ def _upright(image):
 
 
 def _to_8_bits(image, top=None):
-    """Scale integers of 16 bits, or floats in [0, 1]; others are refused."""
+    """Scale 16-bit integers, or floats in [0, 1], and refuse other values."""
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
     values = np.asarray(image)

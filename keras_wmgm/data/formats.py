@@ -1,4 +1,4 @@
-"""Which files are images: by their endings, or without one by content."""
+"""Which files are images: by their endings, or else by their contents."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from PIL import UnidentifiedImageError
 
 HEIF = (".heic", ".heif", ".hif")
 UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-"""What Pillow recognizes and cannot draw, or not without another program."""
+"""Formats that Pillow recognizes but cannot read without other programs."""
 
 
 @cache
@@ -24,13 +24,13 @@ def _load_plugins():
 
 
 def readable_formats() -> list[str]:
-    """Return the names of all formats read, in the order of Pillow."""
+    """Return the names of all readable formats, in Pillow's order."""
     _load_plugins()
     return [name for name in Image.ID if name not in UNREADABLE]
 
 
 def endings() -> set[str]:
-    """Return the file name endings of all formats read."""
+    """Return the file name endings of all readable formats."""
     names = {*readable_formats(), "MPO"}  # MPO is opened as a JPEG
     return {e for e, name in Image.EXTENSION.items() if name in names}
 
@@ -40,19 +40,19 @@ def is_image(name: str, source: Callable[[], BinaryIO]) -> bool:
 
     Args:
         name: Its name.
-        source: Opens it. This is done only if the name has no ending.
+        source: Function that opens it, called only if the name has no ending.
     """
     suffix = Path(name).suffix.lower()
     return suffix in endings() if suffix else _has_image(source)
 
 
 def _has_image(source):
-    # Formats without a signature would take other files for images.
+    # Formats without a signature would accept files that are not images.
     formats = [f for f in readable_formats() if Image.OPEN[f][1]]
     try:
         with source() as file, Image.open(file, formats=formats):
             return True
     except UnidentifiedImageError:
         return False
-    except Exception:  # what is wrong is said when the image is read
+    except Exception:  # reported when the image is read
         return True

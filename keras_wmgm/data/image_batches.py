@@ -1,4 +1,4 @@
-"""An array of images as batches whose order can be repeated."""
+"""Batches of an array of images, in a reproducible order."""
 
 import copy
 from typing import Any
@@ -11,23 +11,23 @@ from keras_wmgm.utils.checks import check_optional_count
 
 
 class ImageBatches(keras.utils.PyDataset):
-    """Batches of an array of images, in an order that can be repeated.
+    """Batches of an array of images, in a reproducible order.
 
-    The order is a function of the seed and the epoch, so a training run that
-    was interrupted goes on as if it had not been. With `shuffle`, images that
-    do not fill a last batch wait for a later epoch; so all batches are of one
+    The order is a function of the seed and the epoch, so an interrupted
+    training run can be resumed exactly. With `shuffle`, images that do not
+    fill a last batch are left out of the epoch, so all batches have the same
     size and nothing is compiled twice.
 
     Args:
         images: `(num_images, height, width, channels)`, uint8 or floats in
-            [-1, 1]; a memory-mapped array will do.
-        batch_size: Images per batch; less if there are fewer images.
-        shuffle: Whether each epoch has an order of its own.
+            [-1, 1]; also a memory-mapped array.
+        batch_size: Images per batch; at most all images.
+        shuffle: Whether each epoch has another random order.
         flip: Whether each image is mirrored with probability 1/2.
         seed: Seed of order and mirroring.
-        max_batches: Batches of an epoch, at most; `None` for all there are.
-            What happens after epochs comes sooner for a large set then.
-        **kwargs: `keras.utils.PyDataset`'s (`workers`, ...).
+        max_batches: The most batches of an epoch; `None` for all. With it,
+            the callbacks after an epoch come earlier on a large set.
+        **kwargs: Arguments of `keras.utils.PyDataset` (`workers`, ...).
 
     Example:
 
@@ -64,13 +64,13 @@ class ImageBatches(keras.utils.PyDataset):
         self.set_epoch(0)
 
     def shortened(self, max_batches: int) -> "ImageBatches":
-        """Return these batches with so many in an epoch, at most."""
+        """Return the same batches with at most so many in an epoch."""
         batches = copy.copy(self)
         batches.max_batches = check_count("max_batches", max_batches)
         return batches
 
     def set_epoch(self, epoch: int) -> None:
-        """Lay out the order of an epoch."""
+        """Set the order and the mirroring of an epoch."""
         self.epoch = epoch
         rng = np.random.default_rng((self.seed, epoch))
         count = len(self.images)

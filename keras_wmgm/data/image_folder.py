@@ -75,15 +75,15 @@ def load_images(
 ) -> np.ndarray:
     """Read the images of a folder or a zip file into one array.
 
-    Reads every file whose ending Pillow knows as that of an image, and files
-    without an ending that are images by their content, in subfolders too, in
-    the order of their names. Other files and linked folders are left out, and
-    their count is printed. Hidden files are ignored.
+    It reads every file with an ending that Pillow knows, and files without an
+    ending whose content is an image, including those in subfolders, in the
+    order of their names. Other files and linked folders are left out, and
+    their number is printed. Hidden files are ignored.
 
-    Images are turned as their EXIF orientation says, laid on white where they
-    are transparent, and converted to RGB (or gray) from any mode; then
-    cropped, and reduced with a Lanczos filter. Of several frames or pages the
-    first is read. Color profiles are not applied. Values become 8 bits:
+    Images are turned by their EXIF orientation, put on white where they are
+    transparent, and converted to RGB (or gray) from any mode; then they are
+    cropped and reduced with a Lanczos filter. Only the first of several frames
+    or pages is read. Color profiles are not applied. Values become 8 bits:
 
     - Integers of more than 8 bits are scaled from [0, 65535], or from
       [0, 4095] if the file says that it holds 12 bits. A warning names images
@@ -95,18 +95,19 @@ def load_images(
         path: A folder, a zip file, or a folder inside a zip file:
             `photos.zip:train`.
         image_size: Height and width, or one number for both.
-        crop: `"center"` cuts the middle out, in the shape of `image_size`;
-            `"stretch"` keeps all and distorts.
+        crop: `"center"` cuts out the middle, in the shape of `image_size`;
+            `"stretch"` keeps the whole image and distorts it.
         channels: 3, or 1 for gray.
-        on_error: What to do where an image cannot be read, or is smaller than
-            `image_size`: `"raise"`, or `"skip"` it and print its name.
+        on_error: What to do if an image cannot be read or is smaller than
+            `image_size`: `"raise"` an error, or `"skip"` it and print its
+            name.
 
     Returns:
         uint8 images, `(num_images, height, width, channels)`.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
-        ValueError: If there is no image, or one that cannot be read.
+        ValueError: If there is no image, or an image that cannot be read.
     """
     check_choice("crop", crop, CROPS)
     check_choice("on_error", on_error, ON_ERROR)
@@ -159,7 +160,7 @@ def load_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
 
 
 def image_files(folder: str | os.PathLike) -> list[Path]:
-    """Return the image files of a folder and those within, by name."""
+    """Return the image files of a folder and its subfolders, by name."""
     folder = Path(expand_path(folder))
     return [folder / name for name in find_images(folder)]
 
@@ -178,7 +179,7 @@ def _read(source, mode):
 
 
 def _fit(decoded, size, crop):
-    """Bring an image to `(height, width)`."""
+    """Crop and reduce an image to `(height, width)`."""
     image, (height, width) = decoded.image, size
     if image.height < height or image.width < width:
         raise ValueError(
@@ -198,7 +199,7 @@ def _to_array(image):
 
 
 def _without_errors(results, on_error, path):
-    """Return the results that are no errors; print or raise the others."""
+    """Return the results without errors; print or raise the errors."""
     errors = {n: r for n, r in results.items() if isinstance(r, Exception)}
     good = {n: r for n, r in results.items() if n not in errors}
     lines = [f"{shown([n])}: {reason(error)}" for n, error in errors.items()]
@@ -217,8 +218,8 @@ def _without_errors(results, on_error, path):
 def _warn_of_dark(names):
     if names:
         warnings.warn(
-            "Images of more than 8 bits that use a sixteenth of their range "
-            "or less come out dark. Is theirs a smaller range (12 bits)? Then "
-            f"scale it up. Received: {len(names)} ({shown(names)})",
+            "Images of more than 8 bits come out dark, as they use at most a "
+            "sixteenth of their range. Scale up the values of images with "
+            f"12 bits. Received: {len(names)} ({shown(names)})",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Where images are: the files of a folder, or the members of a zip file."""
+"""The sources of images: files of a folder, or members of a zip file."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from keras_wmgm.data import formats
 
 Source = Callable[[], BinaryIO]
-"""Opens one file to read its bytes."""
+"""A function that opens one file to read its bytes."""
 
 INSIDE = re.compile(r"(.+?\.zip):(.*)", re.IGNORECASE | re.DOTALL)
 ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip")
@@ -25,9 +25,9 @@ def expand_path(path: str | os.PathLike) -> str:
 
 
 def find_images(path: str | os.PathLike) -> dict[str, Source]:
-    """Return the images of a folder or a zip file, by name and in its order.
+    """Return the images of a folder or a zip file, in the order of their names.
 
-    Prints how many other files are left out, and why.
+    It prints how many other files are left out, and why.
 
     Args:
         path: As of `load_images`.
@@ -67,7 +67,7 @@ def shown(names: list[str]) -> str:
 def _check_regular(path):
     # Opening a pipe would wait for its writer.
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError("it is no regular file")
+        raise OSError("it is not a regular file")
 
 
 def _in_folder(folder):
@@ -116,10 +116,10 @@ def _open_zip(path):
 
 def _what_instead(path):
     if path.lower().endswith(ARCHIVES) and not path.lower().endswith(".zip"):
-        return "this archive is of another kind: unpack it first"
+        return "this is another archive: unpack it first"
     if formats.is_image(path, partial(open_file, path)):
         return "this is one image: give its folder, or use `load_image`"
-    return "this file is no whole zip file"
+    return "this file is not a complete zip file"
 
 
 def _missing(text, is_zip):
@@ -140,14 +140,14 @@ def _why_not(name, source):
     """Return why a file is left out, or `None` for an image."""
     suffix = Path(name).suffix.lower()
     if source is None:
-        return "linked folders"  # links may go round in circles
+        return "linked folders"  # links may form a cycle
     if formats.is_image(name, source):
         return None
     if suffix in ARCHIVES:
         return "archives that must be unpacked first"
     if suffix in formats.HEIF:
         return "images that `pip install pillow-heif` makes readable"
-    return "files that are no images by their endings or contents"
+    return "files that are not images, by their endings or contents"
 
 
 def _print_left_out(reasons):

@@ -1,4 +1,4 @@
-"""Streams of batches, as users have them: images found, checked, counted."""
+"""Streams of batches: finding and checking the images in them."""
 
 import itertools
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def image_of(batch: Any, key: Any = None) -> Any:
 
     Args:
         batch: Images, or a tuple, a list or a dictionary that holds them.
-        key: Which entry of a dictionary they are, as of `image_key`.
+        key: The entry of a dictionary that holds them, as of `image_key`.
     """
     while isinstance(batch, (tuple, list, dict)):
         batch = batch[key if isinstance(batch, dict) else 0]
@@ -34,13 +34,13 @@ def image_of(batch: Any, key: Any = None) -> Any:
 
 
 def image_key(batch: Any) -> Any:
-    """Return which entry of a dictionary holds the images.
+    """Return the key of the dictionary entry that holds the images.
 
     Args:
         batch: A batch as a stream yields it.
 
     Returns:
-        The key; `None` where the batch has no dictionary.
+        The key; `None` if the batch is not a dictionary.
 
     Raises:
         ValueError: If none or several entries could be images.
@@ -54,14 +54,14 @@ def image_key(batch: Any) -> Any:
         raise ValueError(
             "A dictionary must have one entry that is a batch of images, "
             "(batch, height, width, channels). "
-            f"Received: a dictionary with the keys {list(batch)}, of which "
-            f"{len(keys)} could be"
+            f"Received: a dictionary with the keys {list(batch)}, and "
+            f"{len(keys)} such entries"
         )
     return keys[0]
 
 
 def check_batch(batch: Any, image_shape: tuple) -> tuple[np.ndarray]:
-    """Return the images of a batch as NumPy's, in a tuple, or refuse them.
+    """Return the images of a batch as an array in a tuple, or refuse them.
 
     Args:
         batch: As of `image_of`.
@@ -85,23 +85,24 @@ def _images(batch, image_shape):
 
 
 def checked_stream(data: Any, image_shape: tuple) -> Any:
-    """Return a stream as Keras takes it, its first batch checked.
+    """Return a stream of images for Keras, with its first batch checked.
 
-    Keras gets batches of images and nothing else. Those of a `PyDataset`, of
-    an iterator and of what has a length (a torch `DataLoader`) are all
-    checked; a `tf.data.Dataset` stays one, and Keras distributes it.
+    All batches of a `PyDataset`, of an iterator and of data with a length
+    (such as a torch `DataLoader`) are checked. A `tf.data.Dataset` stays one,
+    so that Keras can distribute it.
 
     Args:
         data: A `tf.data.Dataset`, a `PyDataset`, or an iterable of batches.
         image_shape: `(height, width, channels)`.
 
     Raises:
-        ValueError: If there is no batch, or the first holds no such images.
+        ValueError: If there is no batch, or if the first one is not of such
+            images.
     """
     first = list(itertools.islice(_batches_of(data), 1))
     if not first:
         raise ValueError(
-            "At least one image is needed, and the data have no batch; an "
+            "At least one image is needed, and the data has no batch. An "
             f"iterator can be read only once. Received: {type(data)}"
         )
     (images,) = check_batch(first[0], image_shape)
@@ -118,14 +119,14 @@ def checked_stream(data: Any, image_shape: tuple) -> Any:
 
 
 def _mapped(data, key):
-    """Return a stream that Keras iterates itself, of images alone."""
+    """Return a stream of images only, for Keras to iterate."""
     if hasattr(data, "map"):  # `tf.data` and `grain`
         return data.map(partial(_mapped_image, key=key))
     if key is not None:
         raise ValueError(
-            "Batches that are dictionaries need data with a length: a "
-            "`DataLoader` of a dataset with `__len__`, or have it collate "
-            f"tuples `(images,)`. Received: {type(data)}"
+            "Data with batches that are dictionaries must have a length. Give "
+            "the dataset of a `DataLoader` a `__len__`, or collate tuples "
+            f"`(images,)`. Received: {type(data)}"
         )
     return data
 
@@ -144,7 +145,7 @@ def _batches_of(data):
 
 
 def has_length(data: Any) -> bool:
-    """Whether `len` works; a torch `DataLoader` may have it and fail."""
+    """Whether `len` works: that of a torch `DataLoader` may fail."""
     try:
         return len(data) >= 0
     except (TypeError, NotImplementedError):
@@ -162,21 +163,21 @@ def is_endless(data: Any) -> bool:
 def pixel_batches(
     data: Any, image_shape: tuple, batch_size: int = 64
 ) -> Iterator[np.ndarray]:
-    """Yield float32 batches in [-1, 1] from whatever `fit` takes, once.
+    """Yield float32 batches in [-1, 1] from any data that `fit` takes, once.
 
     Args:
         data: An array of images, a `keras.utils.PyDataset`, or an iterable of
             batches (a `tf.data.Dataset`, a torch `DataLoader`, a generator),
             each as of `image_of`.
         image_shape: `(height, width, channels)`.
-        batch_size: How an array is cut.
+        batch_size: Batch size of an array.
     """
     if isinstance(data, ImageBatches):
         data = data.images  # an epoch may leave some out
     if is_endless(data):
         raise ValueError(
-            "The statistics are read in one pass, and these data have no "
-            "end: pass data that end, such as `dataset.take(100)`. "
+            "The statistics are read in one pass, and this data has no end: "
+            "pass data that ends, such as `dataset.take(100)`. "
             f"Received: {type(data)}"
         )
     if is_array(data):
@@ -195,11 +196,11 @@ def pixel_batches(
 
 
 class CheckedDataset(keras.utils.PyDataset):
-    """A `PyDataset` of which every batch is checked.
+    """A `PyDataset` that checks every batch of another.
 
     Args:
-        data: The `PyDataset`.
-        check: What a batch goes through.
+        data: The other `PyDataset`.
+        check: Function that checks a batch and returns its images.
     """
 
     def __init__(self, data: keras.utils.PyDataset, check: Callable):
@@ -224,13 +225,13 @@ class CheckedDataset(keras.utils.PyDataset):
 
 
 class CheckedIterable(keras.utils.PyDataset):
-    """An iterable with a length, of which every batch is checked.
+    """A `PyDataset` that checks every batch of an iterable with a length.
 
-    Batches are asked for in order; the first one starts anew.
+    Keras asks for the batches in order; index 0 restarts the iteration.
 
     Args:
         data: The iterable.
-        check: What a batch goes through.
+        check: Function that checks a batch and returns its images.
     """
 
     def __init__(self, data: Any, check: Callable):

@@ -33,8 +33,8 @@ REFUSED = {
     f"train --data empty.zip {NEW}": "There is no image here",
     f"train --data photos.zip:none {NEW}": "There is no image here",
     f"train --data none.zip:train {NEW}": "There is no zip file",
-    f"train --data cut.zip {NEW}": "this file is no whole zip file",
-    f"train --data text {NEW}": "this file is no whole zip file",
+    f"train --data cut.zip {NEW}": "this file is not a complete zip file",
+    f"train --data text {NEW}": "this file is not a complete zip file",
     f"train --data corrupt --image-size 8 {NEW}": (
         "1 of 4 images cannot be used (cut.jpg: image file is truncated"
     ),

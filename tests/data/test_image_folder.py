@@ -154,7 +154,7 @@ def test_a_zip_file_that_is_cut_off_is_called_that(folder):
         archive.write(folder / "a.png", "a.png")
     whole = (folder / "a.zip").read_bytes()
     (folder / "a.zip").write_bytes(whole[:-30])
-    with pytest.raises(ValueError, match="no whole zip file. Received: "):
+    with pytest.raises(ValueError, match="not a complete zip file. Received: "):
         data.load_images(folder / "a.zip", 8)
 
 

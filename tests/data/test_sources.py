@@ -113,12 +113,12 @@ def test_the_ending_of_a_zip_file_is_of_any_case(tmp_path):
         ("a.png", "this is one image: give its folder, or use `load_image`"),
         ("photo", "this is one image"),
         ("*.png", "A pattern is not expanded: give the folder"),
-        ("b.tar", "archive is of another kind: unpack it"),
-        ("b.tar.gz", "archive is of another kind: unpack it"),
-        ("cut.zip", "no whole zip file"),
-        ("cut.zip:train", "no whole zip file"),
+        ("b.tar", "another archive: unpack it"),
+        ("b.tar.gz", "another archive: unpack it"),
+        ("cut.zip", "not a complete zip file"),
+        ("cut.zip:train", "not a complete zip file"),
         ("outer.zip", "There is no image here"),
-        ("pipe", "cannot be read: it is no regular file"),
+        ("pipe", "cannot be read: it is not a regular file"),
         ("a\0b", "there is none"),
     ],
 )
@@ -145,7 +145,7 @@ def test_what_is_no_file_is_one_unreadable_image(tmp_path, capsys):
     (tmp_path / "c.png").symlink_to(tmp_path / "none")
     (tmp_path / "d").symlink_to(tmp_path)
     os.symlink(tmp_path / "a.png", os.fsencode(tmp_path) + b"/e\xff.png")
-    text = "2 of 4 .*b.png: it is no regular file; c.png: .*No such file"
+    text = "2 of 4 .*b.png: it is not a regular file; c.png: .*No such file"
     with pytest.raises(ValueError, match=text):
         data.load_images(tmp_path, 8)
     assert len(data.load_images(tmp_path, 8, on_error="skip")) == 2

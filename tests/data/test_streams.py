@@ -177,7 +177,7 @@ TEXTS = {
     "labels": (LABELS, "Are these labels"),
     "no image": (PIXELS[:0], "at least one image"),
     "other entries": ({"label": LABELS, "id": LABELS}, r"\['label', 'id'\]"),
-    "two images": ({"a": PIXELS, "b": PIXELS}, r"\['a', 'b'\], of which 2"),
+    "two images": ({"a": PIXELS, "b": PIXELS}, r"\['a', 'b'\], and 2 such"),
 }
 
 
@@ -197,7 +197,7 @@ def test_the_first_batch_is_refused_at_once(container):
 
 @pytest.mark.parametrize("data", [[], iter([])], ids=["list", "iterator"])
 def test_no_batch_is_refused(data):
-    with pytest.raises(ValueError, match="data have no batch"):
+    with pytest.raises(ValueError, match="data has no batch"):
         streams.checked_stream(data, SHAPE)
 
 
@@ -206,7 +206,7 @@ def test_a_dictionary_of_a_stream_that_cannot_be_mapped_is_refused():
         __len__ = None
 
     data = Unsized(PIXELS, WRAPS["dictionary"])
-    with pytest.raises(ValueError, match="need data with a length"):
+    with pytest.raises(ValueError, match="must have a length"):
         streams.checked_stream(data, SHAPE)
 
 
@@ -231,7 +231,7 @@ def endless_tf_data():
 )
 def test_statistics_of_endless_data_are_refused(make):
     pyramid = WaveletPyramid(SHAPE, 0)
-    with pytest.raises(ValueError, match="have no end: pass data that end"):
+    with pytest.raises(ValueError, match="has no end: pass data that ends"):
         pyramid.adapt(make())
     assert not pyramid.adapted
 
