@@ -33,7 +33,7 @@ FACTS = "generate.json"
     "--output",
     type=PATH,
     default="samples.png",
-    help="A picture, for a grid; a folder/, for one file each.",
+    help="A file, for a grid; a folder/, for one file per image.",
 )
 @options.overwrite
 def generate(
@@ -49,9 +49,9 @@ def generate(
 ):
     """Draw images.
 
-    Into one picture they go as a grid. Into a folder they go as 000000.png,
-    000001.png, ...: what is there already is not drawn again, so a run that
-    was interrupted goes on, and a larger --num-images adds to a smaller.
+    A file gets all images as a grid. A folder gets 000000.png, 000001.png,
+    ...: existing files are not drawn again, so an interrupted run can be
+    continued, and a larger --num-images adds images.
     """
     draw = {
         "num_steps": num_steps,
@@ -63,8 +63,8 @@ def generate(
     if options.is_folder(output):
         if overwrite or columns:
             raise ValueError(
-                "--overwrite and --columns are for one picture, and a folder "
-                f"is filled up. Received: --output {output}"
+                "--overwrite and --columns are for a grid, and --output is a "
+                f"folder. Received: --output {output}"
             )
         folder = options.check_folder(output, FACTS)
         _into_folder(preset, folder, num_images, draw)
@@ -85,7 +85,7 @@ def _into_grid(preset, path, num_images, columns, draw):
 
 
 def _into_folder(preset, folder, num_images, draw):
-    """Draw what is missing, a batch at a time."""
+    """Draw the missing images, a batch at a time."""
     check_image("000000.png", image_shape_of(preset))
     options.make_folder(folder)
     before = _read_facts(folder)
@@ -103,7 +103,7 @@ def _into_folder(preset, folder, num_images, draw):
     ]
     with click.progressbar(starts, label="drawing", show_pos=True) as bar:
         for start in bar:
-            # Full batches always: another size would be compiled anew.
+            # Always full batches: another size would be compiled again.
             images = model.generate(size, start=start, **draw)
             for path, image in zip(paths[start:], images, strict=False):
                 if not path.exists():
@@ -112,9 +112,9 @@ def _into_folder(preset, folder, num_images, draw):
 
 
 def _digests(model):
-    """Return checksums of the weights and of how the model draws.
+    """Return checksums of the weights and of the configuration.
 
-    One name may hold other weights tomorrow, or another guidance.
+    The preset of a name may change.
     """
     total = hashlib.sha256()
     for weight in model.weights:
@@ -158,6 +158,6 @@ def _check_facts(folder, facts, before):
             f"choose another folder. Received: {folder}"
         )
     raise ValueError(
-        "The folder holds images drawn otherwise; choose another. "
-        f"Received: {facts}, where it has {before}"
+        "The folder holds images drawn with other options; choose another. "
+        f"Received: {facts}; the folder has {before}"
     )

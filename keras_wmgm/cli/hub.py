@@ -26,8 +26,9 @@ def presets():
     """List the presets that have a name.
 
     FD is the Fréchet distance to the training data in the features of
-    SqueezeNet, drawn in so many steps; smaller is better, and only the same
-    data compare. "none yet" means that nobody has published weights.
+    SqueezeNet, with the listed number of steps. Smaller is better; values of
+    different data cannot be compared. "none yet" means that no weights have
+    been published.
     """
     rows = [[title for title, _, _ in COLUMNS]]
     for preset in table():
@@ -42,24 +43,24 @@ def presets():
 @click.command()
 @click.argument("folder", type=PATH)
 @click.argument("repository", metavar="ORG/NAME")
-@click.option("--private", is_flag=True, help="If the repository is new.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
 @click.option(
-    "--samples", type=COUNT, default=16, help="In a card that is written."
+    "--samples", type=COUNT, default=16, help="Images in a written card."
 )
-@click.option("--license", help="As cc0-1.0, for such a card.")
-@click.option("--message", help="Of the commit.")
+@click.option("--license", help="License of a written card, such as cc0-1.0.")
+@click.option("--message", help="Message of the commit.")
 @click.option(
     "--card",
     type=PATH,
     metavar="FOLDER",
-    help="Where README.md is, if not in FOLDER.",
+    help="The folder of README.md, if it is another.",
 )
 def upload(folder, repository, private, samples, license, message, card):
     """Upload a preset folder to the Hugging Face Hub.
 
-    In one commit, with a model card if the repository has none: the folder's
-    README.md, or one that is written from its metadata. HF_TOKEN, or
-    `hf auth login`, says who you are; HF_ENDPOINT chooses another hub.
+    It makes one commit. If the repository has no model card, it uploads the
+    README.md of the folder, or writes a card from the metadata. Log in with
+    HF_TOKEN or `hf auth login`; HF_ENDPOINT chooses another hub.
     """
     upload_preset(
         folder,

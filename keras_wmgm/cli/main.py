@@ -1,4 +1,4 @@
-"""`keras-wmgm`: the commands, and how their errors are told."""
+"""`keras-wmgm`: the commands, and how their errors are reported."""
 
 import click
 
@@ -11,7 +11,7 @@ from keras_wmgm.version import __version__
 
 
 class Commands(click.Group):
-    """A group that tells any error in one line, unless asked for more."""
+    """A group that reports errors in one line, unless with `--traceback`."""
 
     def invoke(self, ctx):
         try:
@@ -42,7 +42,7 @@ def _one_line(error):
 )
 @click.version_option(__version__)
 @click.option(
-    "--traceback", is_flag=True, help="Show where in the code an error arose."
+    "--traceback", is_flag=True, help="Show the traceback of an error."
 )
 def main(traceback):
     """Small, fast image generators.
@@ -50,14 +50,14 @@ def main(traceback):
     \b
     Draw 16 images into one picture:
         keras-wmgm generate --output samples.png
-    Learn from a folder of photographs for half an hour, and draw from that:
+    Train on a folder of photographs for half an hour, and draw images:
         keras-wmgm train --data photos/ --minutes 30 --output run
         keras-wmgm generate --preset run/preset --output mine.png
     Enlarge a photograph, or a folder of them:
         keras-wmgm upscale small.png large.png --scale 2
 
-    KERAS_BACKEND=tensorflow, jax or torch chooses what computes; without it,
-    Keras's configuration or the one that is installed.
+    KERAS_BACKEND=tensorflow, jax or torch chooses the backend. The default is
+    that of Keras's configuration, or one that is installed.
     """
 
 

@@ -15,7 +15,7 @@ COUNT = click.IntRange(min=1)
 
 
 class _Path(click.ParamType):
-    """A path, of which `~` is the user's home, also in `--output=~/run`."""
+    """A path, with `~` for the home directory, also in `--output=~/run`."""
 
     name = "path"
 
@@ -35,25 +35,25 @@ num_steps = click.option(
     "--num-steps",
     type=COUNT,
     default=8,
-    help="Network calls of each diffusion factor.",
+    help="Steps of each diffusion factor.",
 )
 sampler = click.option(
     "--sampler",
     type=click.Choice(list(SAMPLERS)),
     default="dpm_solver_2m",
-    help="How a diffusion factor is drawn.",
+    help="Sampler of the diffusion factors.",
 )
 seed = click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
-    help="The same seed draws the same images.",
+    help="The same seed gives the same images.",
 )
 batch_size = click.option(
-    "--batch-size", type=COUNT, default=16, help="Images drawn at once."
+    "--batch-size", type=COUNT, default=16, help="Images per batch."
 )
 overwrite = click.option(
-    "--overwrite", is_flag=True, help="Replace an output that exists."
+    "--overwrite", is_flag=True, help="Replace an existing output."
 )
 
 
@@ -81,12 +81,12 @@ def old_name(flag: str, new: str, type: click.ParamType):
 
 
 def is_folder(path: str) -> bool:
-    """Whether an output is a folder: it is one, or has no file's ending."""
+    """Whether an output is a folder: it ends with / or has no file ending."""
     return path.endswith(("/", os.sep)) or not Path(path).suffix
 
 
 def check_output(path: str, overwrite: bool) -> Path:
-    """Return a file that may be written, or refuse it before work starts."""
+    """Return a file that can be written, or refuse it before work starts."""
     output = Path(path)
     check_image_name(output)
     if output.is_dir():
@@ -104,16 +104,16 @@ def check_output(path: str, overwrite: bool) -> Path:
 
 
 def check_folder(path: str | Path, longest: str) -> Path:
-    """Return a folder that may be filled, or refuse it before work starts.
+    """Return a folder that can be filled, or refuse it before work starts.
 
     Args:
         path: The folder, which may be missing.
-        longest: The longest name of what is written into it.
+        longest: The longest name of the files that are written into it.
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(
-            "The output is to be a folder, and there is a file of that name; "
+            "The output must be a folder, and there is a file of that name; "
             f"choose another. Received: {path}"
         )
     check_writable(folder / longest)
@@ -121,17 +121,18 @@ def check_folder(path: str | Path, longest: str) -> Path:
 
 
 def check_apart(source: str | Path, folder: Path) -> None:
-    """Refuse to write images to where they would be read from next time."""
+    """Refuse an output folder inside the folder that images are read from."""
     source, inside = Path(source).resolve(), folder.resolve()
     if inside.is_relative_to(source):
         raise ValueError(
-            "The output is within the folder that images are read from, and "
-            f"would be read as well; choose another. Received: {folder}"
+            "The output is within the folder that images are read from, so "
+            "its images would be read too; choose another. "
+            f"Received: {folder}"
         )
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that can be written to, or refuse it."""
+    """Make a folder, and refuse one that cannot be written to."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     if not os.access(folder, os.W_OK):

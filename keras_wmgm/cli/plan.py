@@ -1,4 +1,4 @@
-"""What `keras-wmgm train` is asked to do, checked before any work."""
+"""The plan of `keras-wmgm train`, checked before work starts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,15 +34,15 @@ CLASSES = {"hybrid": "HybridWMGM", "wmgm": "WMGM"}
 
 @dataclass
 class Plan:
-    """A recipe, where it runs, and for how long.
+    """The plan of a run.
 
     Attributes:
-        recipe: What is trained.
+        recipe: The recipe.
         folder: The run's folder.
-        facts: Where the images are (`"data"`), the preset that the weights
-            come from (`"init_from"`), and whether its model is kept too
-            (`"tuned"`).
-        minutes: A limit of time, or `None`.
+        facts: The path of the images (`"data"`), the preset that the weights
+            come from (`"init_from"`), and whether the run trains the model of
+            the preset itself (`"tuned"`).
+        minutes: The limit of time, or `None`.
     """
 
     recipe: Recipe
@@ -51,7 +51,7 @@ class Plan:
     minutes: float | None
 
     def steps(self, epochs: int, num_images: int) -> tuple[int, int | None]:
-        """Return the steps of so many epochs, and all; `None` for no end."""
+        """Return the steps of some epochs, and of all; `None` for no end."""
         done = total = 0
         for stage in self.recipe.stages:
             per_epoch = stage.steps_per_epoch(num_images)
@@ -94,13 +94,13 @@ def make_plan(given: dict[str, Any]) -> Plan:
 
 
 def resumed_plan(folder: str, given: dict[str, Any]) -> Plan:
-    """Return the plan of a run that goes on."""
+    """Return the plan of a resumed run."""
     given = {name: v for name, v in given.items() if v is not None}
     others = [name for name in given if name not in ON_RESUME]
     if others:
         raise ValueError(
-            "A run goes on as it was started; only --data, --minutes and "
-            f"--epochs may be given anew. Received: {_flags(others)}"
+            "A resumed run keeps its options; only --data, --minutes and "
+            f"--epochs can be changed. Received: {_flags(others)}"
         )
     recipe, facts = read_run(folder)
     if "epochs" in given:
@@ -115,14 +115,14 @@ def resumed_plan(folder: str, given: dict[str, Any]) -> Plan:
 def _go_on_for(stage, epochs):
     if stage.minutes is not None:
         raise ValueError(
-            "The run goes by the clock: give --minutes. "
+            "The run is limited by time: give --minutes. "
             f"Received: --epochs {epochs}"
         )
     stage.epochs, stage.steps = epochs, None
 
 
 def _minutes(recipe):
-    """Return the time of a recipe that goes by the clock alone."""
+    """Return the time of a recipe that is limited by time only."""
     if recipe.stages[-1].is_endless:
         return DEFAULT_MINUTES
     minutes = [stage.minutes for stage in recipe.stages]
@@ -130,7 +130,7 @@ def _minutes(recipe):
 
 
 def _recipe(given):
-    """Return what the options name, or make, which has no stages then."""
+    """Return the recipe of the options; without --recipe it has no stages."""
     if "recipe" in given:
         return _with_options(read_recipe(given["recipe"]), given)
     values = {
@@ -142,7 +142,7 @@ def _recipe(given):
 
 
 def _stages(model, given, from_nothing=True):
-    """Return a stage for each factor, or for those that are asked for."""
+    """Return a stage for each factor, or for those of --factors."""
     names = given.get("factors")
     return stages_in_turn(
         model,
@@ -164,7 +164,7 @@ def _with_options(recipe, given):
 
 
 def _model(given):
-    """Return the model's table, with as many levels as the size wants."""
+    """Return the model's table, with a number of levels that suits the size."""
     size = given.get("image_size", 64)
     model = {"class": CLASSES[given.get("model_class", "hybrid")]}
     levels = 0
@@ -174,25 +174,25 @@ def _model(given):
     if "gan_levels" in given:
         if model["class"] != "HybridWMGM":
             raise ValueError(
-                "Only a hybrid has --gan-levels. Received: --model wmgm"
+                "--gan-levels is for --model hybrid. Received: --model wmgm"
             )
         model["gan_levels"] = given["gan_levels"]
     return model
 
 
 def _init(recipe, given):
-    """Fit a recipe to a preset, and return where the preset is.
+    """Adapt a recipe to a preset, and return the path or name of the preset.
 
-    Without a recipe of the user's, the run is the preset's own model, tuned.
-    A recipe's networks stay, and take what the preset has for their bands.
+    Without --recipe, the run fine-tunes the model of the preset. With it, the
+    recipe's networks start from those of the preset that fit their bands.
     """
     preset = given["init_from"]
     source = from_preset(preset, load_weights=False)
     height, width, _ = source.image_shape
     if height != width:
         raise ValueError(
-            "Images are read as squares, and the preset's are none. "
-            f"Received: a preset of {width}x{height} pixels"
+            "Images are read as squares, so the preset must have square "
+            f"images. Received: a preset of {width}x{height} pixels"
         )
     if "recipe" in given:
         _start_factors(recipe, source, preset)
@@ -205,13 +205,13 @@ def _init(recipe, given):
 
 
 def _start_factors(recipe, source, preset):
-    """Let a recipe's factors begin as the preset's of their bands."""
+    """Let a recipe's factors start from those of a preset."""
     model = build_model(recipe)
     started = shared_bands(source, model)
     if not started:
         raise ValueError(
-            "The recipe has no network that is the same as the preset's "
-            "for a band of the same size. Received: "
+            "The recipe has no network with the same weights as the preset's "
+            "network for a band of the same size. Received: "
             f"{recipe.data['image_size']} pixels and {preset!r}, "
             f"{source.image_shape[0]} pixels"
         )
@@ -220,7 +220,7 @@ def _start_factors(recipe, source, preset):
 
 
 def _take_over(recipe, model):
-    """Let a recipe be for a preset's own model, and learn slowly."""
+    """Let a recipe fine-tune the model of a preset."""
     height, _, channels = model.image_shape
     recipe.data.update(image_size=height, channels=channels)
     recipe.model = {
@@ -231,9 +231,9 @@ def _take_over(recipe, model):
 
 
 def _warm_critics_up(recipe, model, started):
-    """Let the critics of factors that were started learn first.
+    """Add a first stage for the critics of factors with a preset's weights.
 
-    A preset holds none, and new ones would lead its generators astray.
+    A preset holds no critics, and new ones would spoil its generators.
     """
     select = model.parts.select
     trained = {role for s in recipe.stages for role in select(s.factors)}
@@ -248,7 +248,7 @@ def _warm_critics_up(recipe, model, started):
 def _check_new(folder):
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(
-            "A run is kept in a folder, and there is a file. "
+            "A run needs a folder, and there is a file of this name. "
             f"Received: {folder}"
         )
     if (folder / FACTS).exists() or (folder / RUN_FILE).exists():
@@ -259,7 +259,7 @@ def _check_new(folder):
 
 
 def _absolute(data):
-    """Return where the images are, wherever the run goes on from."""
+    """Return the absolute path of the images."""
     path, colon, inside = data.partition(".zip:")
     return str(Path(path + ".zip" if colon else data).resolve()) + (
         f":{inside}" if colon else ""
@@ -271,7 +271,7 @@ def _refuse_beside(option, given, names):
         others = [name for name in names if name in given]
         if others:
             raise ValueError(
-                f"{option} says what these do; leave one of them out. "
+                f"{option} sets what these options set; leave one out. "
                 f"Received: {option} and {_flags(others)}"
             )
 

@@ -1,4 +1,4 @@
-"""One progress bar for a whole run, with the losses beside it."""
+"""A progress bar for a whole run, with the losses."""
 
 import io
 import sys
@@ -12,13 +12,13 @@ TIMED = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
 class Progress(keras.callbacks.Callback):
-    """Show how far a run is, over any number of `fit`s (`verbose=0`).
+    """Show the progress of a run, over any number of `fit` calls (`verbose=0`).
 
-    On a terminal it is a bar, in a log a line every half a minute.
+    It is a bar on a terminal, and a line every half a minute in a log.
 
     Args:
-        total: Steps in all; `None` where only the time is limited.
-        limit: A `TimeLimit`, shown where there is no number of steps.
+        total: The number of all steps; `None` if only the time is limited.
+        limit: A `TimeLimit`, shown if there is no number of steps.
         initial: Steps done before.
     """
 
@@ -71,6 +71,6 @@ class Progress(keras.callbacks.Callback):
         self.bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
-        """Show the last losses, and go on below the bar."""
+        """Show the last losses, and end the bar."""
         self._show(self.logs)
         self.bar.close()

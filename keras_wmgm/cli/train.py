@@ -48,33 +48,35 @@ MINUTES = click.FloatRange(min=0, min_open=True)
     "--resume",
     type=PATH,
     metavar="RUN",
-    help="Go on with a run: by the clock, with the time of each factor anew.",
+    help="Continue a run; each factor gets its --minutes again.",
 )
 @click.option("--recipe", type=PATH, metavar="FILE", help="A recipe, in TOML.")
 @click.option(
     "--init-from",
     type=PATH,
     metavar="PRESET",
-    help="Start from a preset's weights, and its networks; with a --recipe, "
-    "from those of its factors that are the same for a band of that size.",
+    help="Fine-tune a preset; with --recipe, start from the weights of its "
+    "factors that fit.",
 )
 @click.option(
     "--minutes",
     type=MINUTES,
-    help="Stop after so long; learning rates fall until then, from their "
-    "whole height when a run goes on.  [default: 60, if nothing else ends it]",
+    help="Time of the run, until which learning rates decay; they start again "
+    "in a resumed run.  [default: 60, if nothing else ends it]",
 )
 @click.option(
     "--epochs",
     type=COUNT,
-    help="Of each factor, instead of --minutes; of a run that goes on, of its "
-    "last stage.",
+    help="Epochs of each factor, instead of --minutes; in a resumed run, of "
+    "its last stage.",
 )
 @click.option(
     "--image-size", type=COUNT, help="Height and width.  [default: 64]"
 )
 @click.option(
-    "--crop", type=click.Choice(CROPS), help="To a square.  [default: center]"
+    "--crop",
+    type=click.Choice(CROPS),
+    help="To a square.  [default: center]",
 )
 @click.option(
     "--flip/--no-flip",
@@ -126,12 +128,12 @@ MINUTES = click.FloatRange(min=0, min_open=True)
     help="Time between two saves.",
 )
 def train(sample_minutes, save_minutes, resume, **given):
-    """Learn from a folder of images.
+    """Train a model on a folder of images.
 
-    In the run's folder you find samples/, drawn while it learns with the
-    averaged weights; history.jsonl, the losses of every epoch; run.keras,
-    from which --resume goes on; and at the end preset/, which `keras-wmgm
-    generate --preset` draws from. Ctrl-C and SIGTERM save and stop.
+    The output folder holds samples/, drawn during training with the averaged
+    weights; history.jsonl, the losses of every epoch; run.keras, from which
+    --resume continues; and at the end preset/, for `keras-wmgm generate
+    --preset`. Ctrl-C and SIGTERM save and stop.
 
     \b
         keras-wmgm train --data photos/ --minutes 60 --output run
@@ -152,7 +154,7 @@ def train(sample_minutes, save_minutes, resume, **given):
 
 
 def _run(plan, resumed, sample_minutes, save_minutes):
-    """Train and write all there is to see; return as `_train` does."""
+    """Train, and write the results; return as `_train` does."""
     keras.config.set_dtype_policy(plan.recipe.precision)
     images = _images(plan)
     model = _model(plan, len(images))
@@ -178,7 +180,7 @@ def _images(plan: Plan):
 
 
 def _model(plan, num_images):
-    """Make the compiled model: anew, from a preset or as a run left it."""
+    """Return the compiled model: new, from a preset or from a run."""
     if (plan.folder / RUN_FILE).exists():
         model = load_run(plan.folder)
         for role in renew_rates(plan.recipe, model, num_images):
@@ -196,7 +198,7 @@ def _model(plan, num_images):
 
 
 def _started(plan):
-    """Make the model as it begins, of a preset's weights if one is given."""
+    """Return a new model, with the weights of a preset if one is given."""
     if not plan.facts.get("init_from"):
         return build_model(plan.recipe)
     preset = from_preset(plan.facts["init_from"])
@@ -214,7 +216,7 @@ def _networks(model):
 
 
 def _train(plan, model, images, sample_minutes, save_minutes):
-    """Run the stages; return what may stop them, and whether they ended."""
+    """Run the stages; return the callback of signals, and if they ended."""
     limit = TimeLimit(plan.minutes) if plan.minutes else None
     done, total = plan.steps(model.epochs_trained, len(images))
     bar = Progress(total, limit, done)
@@ -248,10 +250,10 @@ def _save_preset(model, folder, facts):
 
 
 def _origin(plan):
-    """Return how the model was made: no recipe makes a tuned preset."""
+    """Return how the model was made; a fine-tuned preset has no recipe."""
     origin = {}
     if start := plan.facts.get("init_from"):
-        # Where it is on this machine is nobody's business.
+        # Without the path on this machine, which is private.
         origin["init_from"] = (
             Path(start).name if Path(start).is_dir() else start
         )

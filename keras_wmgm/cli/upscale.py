@@ -59,24 +59,25 @@ def upscale(source, target, scale, preset, num_steps, sampler, seed, overwrite):
 
 
 def _folder(target):
-    """Return the folder that is written to."""
+    """Return the folder of the output."""
     return Path(target) if options.is_folder(target) else Path(target).parent
 
 
 def _pairs(source, target, overwrite):
-    """Return what is read and what is written, or refuse it."""
+    """Return pairs of input and output files, or refuse them."""
     if not source.is_dir():
         if not source.is_file():
             raise FileNotFoundError(
-                "An image or a folder of images is enlarged, and there is "
-                f"none. Received: {source}"
+                "There is no such image or folder of images. "
+                f"Received: {source}"
             )
         if options.is_folder(target):
             target = str(Path(target) / f"{source.stem}.png")
         return [(source, options.check_output(target, overwrite))]
     if not options.is_folder(target):
         raise ValueError(
-            f"A folder is enlarged into a folder. Received: OUT={target}"
+            "The images of a folder need a folder as output. "
+            f"Received: OUT={target}"
         )
     files = image_files(source)
     if not files:
@@ -88,8 +89,8 @@ def _pairs(source, target, overwrite):
     ]
     if len(set(outputs)) != len(outputs):
         raise ValueError(
-            "Two images differ in their endings only and would become one; "
-            f"rename one of each. Received: {source}"
+            "Two images differ in their endings only, so their outputs would "
+            f"have the same name; rename one of them. Received: {source}"
         )
     options.check_folder(folder, max((p.name for p in outputs), key=len))
     pairs = zip(files, outputs, strict=True)

@@ -1,4 +1,4 @@
-"""Generation: what a `MultiscaleModel` makes of noise."""
+"""Generation: drawing images from noise."""
 
 from typing import Any
 
@@ -39,8 +39,8 @@ class Generation:
     ) -> np.ndarray:
         """Draw images (WMGM, Algorithm 2).
 
-        Image i is a function of the seed and of i: neither the batch size,
-        nor the backend (to rounding) changes it.
+        Image i depends on the seed and on i only: the batch size does not
+        change it, and the backend only up to rounding.
 
         Args:
             num_images: Number of images.
@@ -48,11 +48,11 @@ class Generation:
                 each, coarse first, then from the coarsest level on. A step
                 calls the network once, and its guide if it has one.
             sampler: One of `keras_wmgm.diffusion.SAMPLERS`.
-            batch_size: Images drawn at once, at most; less, down to one,
-                where their noise would exceed 64 MiB.
-            seed: Seed of the set; `None` for another every time.
-            noise: What `draw_noise` gives, instead of a number of images
-                and a seed.
+            batch_size: The most images per batch. Batches are smaller if
+                their noise would exceed 64 MiB.
+            seed: Seed of the set; `None` for a random one.
+            noise: Noise from `draw_noise`, instead of a number of images and
+                a seed.
             start: Index of the first image in the set.
             dtype: `"uint8"`, or `"float32"` for values in [-1, 1].
             verbose: As of `keras.Model.predict`.
@@ -140,7 +140,7 @@ class Generation:
         return {band.name: band.shapes for band in bands}
 
     def network_calls(self, num_steps: int | tuple[int, ...] = 8) -> int:
-        """Return how often a network is called for one image."""
+        """Return the number of network calls for one image."""
         plan = self._plan(num_steps, "ddim")
         return sum(band.factor.calls(**band.arguments) for band in plan)
 
@@ -152,14 +152,27 @@ class Generation:
     ) -> InferenceModel:
         """Return the Keras model from noise to images in [-1, 1].
 
-        Its input is what `draw_noise` gives. It shares the networks, and is
-        made once for each set of arguments.
+        Its input is the noise that `draw_noise` returns. It shares the
+        networks of this model, and is made once for each set of arguments.
 
         Args:
             num_steps: As of `generate`.
             sampler: As of `generate`.
-            levels: Start from `"thumbnail"`, an image in [-1, 1], and draw
-                this many levels.
+            levels: Start from the input `"thumbnail"`, an image in [-1, 1],
+                and draw this many levels; `None` to start from noise.
+
+        Returns:
+            An `InferenceModel`.
+
+        Raises:
+            ValueError: For unknown or negative arguments.
+
+        Example:
+
+        ```python
+        noise = model.draw_noise(4, seed=0, num_steps=8)
+        images = model.inference_model(num_steps=8).predict(noise)
+        ```
         """
         return self._inference_models.get(
             self._plan(num_steps, sampler, levels)
@@ -172,7 +185,7 @@ class Generation:
         return [band for band in plan if 1 <= band.level <= levels]
 
     def _band_noise(self, plan, size=None) -> list[BandNoise]:
-        """Return the noise that a plan takes for an image of some size."""
+        """Return the noise of a plan, for an image of some size."""
         height, width = size or self.image_shape[:2]
         channels = self.image_shape[-1]
         noise = []

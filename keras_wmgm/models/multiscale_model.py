@@ -1,4 +1,4 @@
-"""The one multi-scale model class."""
+"""The multi-scale model."""
 
 from typing import Any
 
@@ -27,23 +27,22 @@ class MultiscaleModel(
 
         p(x) = p(x_L^S) prod_{k=S..1} p(x_H^k | x_L^k)      (WMGM, Eq. 17)
 
-    Each factor on the right is learned and drawn by one `Factor`, of any
-    kind. One detail factor may serve all levels, or each level has its own.
-    Calling the model on images gives their whitened bands; `generate` draws
-    new ones.
+    A `Factor` of any kind learns and draws each factor on the right. One
+    detail factor may serve all levels, or each level has its own. Calling the
+    model on images returns their whitened bands; `generate` draws images.
 
     Args:
         image_shape: `(height, width, channels)`; 2^S must divide height and
             width.
         num_levels: The number of levels S; 0 for a model of the pixels.
         coarse: The factor of `x_L^S`, without a condition.
-        details: One factor for all levels, or a list of S factors, that of
-            the finest level (k = 1) first; `None` where S is 0.
-        seed: Seed of all that is drawn in training.
+        details: One factor for all levels, or a list of S factors, the
+            finest level (k = 1) first; `None` if S is 0.
+        seed: Seed of all random numbers in training.
         **kwargs: Keras's model arguments (`name`).
 
     Raises:
-        ValueError: If sizes, counts or factors do not fit each other.
+        ValueError: If sizes, counts and factors do not fit together.
 
     Example:
 
@@ -101,13 +100,13 @@ class MultiscaleModel(
         self.build((None, *self.image_shape))
 
     def build(self, input_shape):
-        """Nothing is left to build; factors and pyramid come built."""
+        """Do nothing: factors and pyramid are built already."""
 
     # The parts
 
     @property
     def details(self) -> list[Factor]:
-        """The detail factor of each level, that of k = 1 first."""
+        """The detail factor of each level, k = 1 first."""
         if self.shares_details:
             return list(self.detail_factors) * self.num_levels
         return list(self.detail_factors)
@@ -126,7 +125,7 @@ class MultiscaleModel(
         return {role.name: role.network for role in self.parts.present}
 
     def _check_bands(self):
-        """Refuse networks that do not fit their bands, or serve two roles."""
+        """Refuse networks that do not fit their bands or are used twice."""
         height, width, channels = self.image_shape
         bands = [(self.coarse, self.num_levels, channels, 0, 0)]
         for k, factor in enumerate(self.details, start=1):
@@ -139,7 +138,7 @@ class MultiscaleModel(
                 raise ValueError(
                     f"`{factor.networks['draw'].name}` needs a height and a "
                     f"width that are multiples of {multiple}; use fewer "
-                    "levels here or there. Received: a band of "
+                    "levels in the model or the network. Received: a band of "
                     f"{size[0]}x{size[1]} at level {level} of "
                     f"image_shape={self.image_shape}"
                 )
@@ -151,7 +150,7 @@ class MultiscaleModel(
         for things, what in ((factors, "factor"), (networks, "network")):
             if len({id(thing) for thing in things}) != len(things):
                 raise ValueError(
-                    f"A {what} must not stand twice in a model: give one "
+                    f"A {what} must not be used twice in a model: give one "
                     "factor for all levels, or one for each. "
                     f"Received: {[thing.name for thing in things]}"
                 )
@@ -166,8 +165,8 @@ class MultiscaleModel(
     def adapt(self, data: Any, batch_size: int = 64) -> None:
         """Find the statistics of every band; see `WaveletPyramid.adapt`.
 
-        `fit` does this by itself where it has not been done and the data can
-        be read twice.
+        `fit` does this if it has not been done yet and if the data can be
+        read twice.
         """
         self.pyramid.adapt(data, batch_size)
 
@@ -217,7 +216,7 @@ def _check_details(details, num_levels):
     if not isinstance(given, (list, tuple)) or len(given) != num_levels:
         raise ValueError(
             f"`details` must be one factor for all levels or a list of "
-            f"{num_levels} factors, that of the finest level first. "
+            f"{num_levels} factors, the finest level first. "
             f"Received: details={details!r}"
         )
     return [_check_factor("details", factor) for factor in given]

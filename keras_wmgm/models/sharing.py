@@ -1,4 +1,4 @@
-"""Models as presets: made from one, saved as one, uploaded."""
+"""Loading models from presets, saving them as presets, uploading them."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ from keras_wmgm.presets.upload import upload
 
 
 class Sharing:
-    """What a model has of presets."""
+    """The part of `MultiscaleModel` that deals with presets."""
 
     presets: dict[str, Preset] = {}
     """The presets of this class that have a name."""
@@ -36,16 +36,16 @@ class Sharing:
         dtype: str | None = None,
         metadata: dict | None = None,
     ) -> None:
-        """Write what draws as a preset folder.
+        """Write the networks that draw as a preset folder.
 
-        It holds the averaged weights and the band statistics; critics are
-        described, so that training can go on, but not held. To go on with a
-        run exactly, use `keras_wmgm.callbacks.RunFolder`.
+        It holds the averaged weights and the band statistics. Critics are
+        described, so that training can make them again, but not saved. To
+        resume a run exactly, use `keras_wmgm.callbacks.RunFolder`.
 
         Args:
-            folder: Where to; a preset that is there is replaced.
-            dtype: `"float16"` for half the bytes.
-            metadata: More to say in `metadata.json`.
+            folder: The folder; an existing preset is replaced.
+            dtype: `"float16"` for half of the size.
+            metadata: Additional entries of `metadata.json`.
 
         Raises:
             ValueError: Before `adapt` or `fit`.
@@ -63,17 +63,17 @@ class Sharing:
         metadata: dict | None = None,
         **kwargs,
     ) -> str:
-        """Share what draws on the Hugging Face Hub, in one commit.
+        """Upload the networks that draw to the Hugging Face Hub, in one commit.
 
-        A model card is written where the repository has none.
+        A model card is written if the repository has none.
 
         Args:
-            repo_id: `org/name`; made if it is not there.
+            repo_id: `org/name`; the repository is made if necessary.
             private: Whether a new repository is private.
-            token: A token that may write; by default `HF_TOKEN`, or that of
-                `hf auth login`.
-            dtype: `"float16"` for half the bytes.
-            metadata: More to say in `metadata.json` and in the card:
+            token: A token with write access; by default `HF_TOKEN`, or the
+                token of `hf auth login`.
+            dtype: `"float16"` for half of the size.
+            metadata: Additional entries of `metadata.json` and of the card:
                 `license`, `data`, `recipe`, `limits`, `metrics`.
             **kwargs: See `keras_wmgm.presets.upload`: `samples`, `license`,
                 `card`, `commit_message`, `custom_objects`.

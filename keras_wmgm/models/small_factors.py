@@ -1,9 +1,8 @@
-"""The factors that models take where none are given: small, and for a CPU.
+"""The default factors of models, small enough for a CPU.
 
-Their score networks have no normalization: on a CPU its passes over the
-features take longer than the convolutions. Those of details are the same for
-every size, so that one may begin with the weights of another (zoo/NOTES.md has
-the figures).
+Their score networks have no normalization, which takes longer on a CPU than
+the convolutions. The networks of details have the same weights at every size,
+so that one can start from the weights of another (zoo/NOTES.md has figures).
 """
 
 from keras_wmgm.factors.adversarial_factor import AdversarialFactor

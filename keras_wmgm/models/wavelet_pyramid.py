@@ -22,15 +22,14 @@ CONSTANT = 1e-6
 
 @register
 class WaveletPyramid(keras.layers.Layer):
-    """An image as its Haar bands, each whitened per channel, and back.
+    """The transform between an image and its whitened Haar bands.
 
-    Orthonormal Haar bands differ in scale by orders of magnitude: the coarse
-    band doubles with every level, and details are small and unlike each
-    other. Networks see them whitened, with the mean and the standard
-    deviation of each channel of each band that `adapt` finds. These are
-    weights that are not trained, and are saved with the rest. Nothing else in
-    the package knows a band's scale, sign or order. All of it is float32
-    under any dtype policy.
+    Orthonormal Haar bands differ in size by orders of magnitude: the coarse
+    band doubles with every level, and details are small and differ from each
+    other. Networks get whitened bands, with the mean and the standard
+    deviation of each channel of each band. `adapt` finds these, and they are
+    saved as non-trainable weights. Only this layer knows the scale, sign and
+    order of bands. It computes in float32 under any dtype policy.
 
     With k = 1 the finest and k = S the coarsest level:
 
@@ -113,16 +112,17 @@ class WaveletPyramid(keras.layers.Layer):
     def adapt(self, data: Any, batch_size: int = 64) -> None:
         """Find the mean and the standard deviation of every band.
 
-        One pass over the data, in float64; nothing is kept in memory.
+        This takes one pass over the data, in float64.
 
         Args:
-            data: Images, uint8 or floats in [-1, 1]: an array, or anything
-                that ends and yields batches of them, as `fit` takes them.
-            batch_size: How an array is cut; no statistic depends on it.
+            data: Images, uint8 or floats in [-1, 1]: an array, or finite data
+                that yields batches of images, as `fit` takes it.
+            batch_size: Batch size of an array; the result does not depend on
+                it.
 
         Raises:
-            ValueError: If there is no image, or one of another shape, or with
-                values out of range, or if the data have no end. The
+            ValueError: If there is no image, an image of another shape or
+                with values out of range, or if the data has no end. The
                 statistics are then left as they were.
         """
         moments = {band: _Moments() for band in self.statistics}
@@ -143,11 +143,11 @@ class WaveletPyramid(keras.layers.Layer):
         self.count.assign(count)
 
     def check_images(self, shape: tuple) -> None:
-        """Refuse a batch of images of another shape than the model's."""
+        """Refuse a batch of images with another shape than the model's."""
         check_shape(shape, self.image_shape)
 
     def _raw_bands(self, images):
-        """Return every band as it is before whitening, by name."""
+        """Return every band before whitening, by name."""
         low, bands = images, {}
         if not self.num_levels:
             bands["low_0"] = low
@@ -169,8 +169,8 @@ class WaveletPyramid(keras.layers.Layer):
 
         Returns:
             A tuple `(coarse, details, conditions)`: the whitened `x_L^S`;
-            a list of the whitened `x_H^k`, that of k = 1 first; and a list of
-            the whitened `x_L^k`. Where S > 0 the last condition is `coarse`.
+            a list of the whitened `x_H^k`, k = 1 first; and a list of the
+            whitened `x_L^k`. If S > 0, the last condition is `coarse`.
         """
         images = ops.cast(images, "float32")
         bands = {
@@ -240,7 +240,7 @@ class WaveletPyramid(keras.layers.Layer):
         )
 
     def compute_output_spec(self, images):
-        # Keras would read the empty lists of S = 0 as shapes of scalars.
+        # Keras would take the empty lists of S = 0 as shapes of scalars.
         coarse, *bands = self.compute_output_shape(images.shape)
         details, conditions = ([_spec(s) for s in shapes] for shapes in bands)
         return _spec(coarse), details, conditions
@@ -266,7 +266,7 @@ class _Moments:
         self.count, self.mean, self.square = 0, 0.0, 0.0
 
     def update(self, values: np.ndarray):
-        """Merge a batch in (Chan et al.'s update, which does not cancel)."""
+        """Add a batch (Chan et al.'s update, which avoids cancellation)."""
         values = values.astype("float64").reshape(-1, values.shape[-1])
         count, mean = len(values), values.mean(axis=0)
         square = ((values - mean) ** 2).sum(axis=0)
@@ -278,7 +278,6 @@ class _Moments:
 
     @property
     def std(self) -> np.ndarray:
-        """The standard deviation; 1 for a constant, which has nothing to
-        whiten."""
+        """The standard deviation; 1 for a constant band."""
         std = np.sqrt(self.square / self.count)
         return np.where(std < CONSTANT, 1.0, std)

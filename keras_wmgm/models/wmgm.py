@@ -29,7 +29,7 @@ class WMGM(MultiscaleModel):
             a `ScoreUNet`.
         details: Factor or factors of the details; by default one
             `AdversarialFactor` over a `DetailUNet` and a `DetailCritic`.
-        seed: Seed of all that is drawn in training.
+        seed: Seed of all random numbers in training.
         **kwargs: Keras's model arguments (`name`).
 
     Example:

@@ -1,4 +1,4 @@
-"""From images to a model by a recipe, as `keras-wmgm train` does it."""
+"""Recipes: training a model from images as `keras-wmgm train` does."""
 
 from keras_wmgm.recipes.build import build_model as build_model
 from keras_wmgm.recipes.build import build_optimizers as build_optimizers

@@ -1,4 +1,4 @@
-"""From a recipe's tables to a model and its optimizers."""
+"""Making a model and its optimizers from the tables of a recipe."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ OWN_OPTIMIZERS = {"ConvMuon": ConvMuon}
 
 
 def build_model(recipe: Recipe) -> keras.Model:
-    """Make the model that a recipe describes, its weights drawn from its seed.
+    """Make the model of a recipe, with initial weights from its seed.
 
     Raises:
-        ValueError: For arguments that no class takes, and for a stage that
-            starts a factor from one unlike it.
+        ValueError: For unknown arguments, and for a stage that starts a factor
+            from one with other weights.
     """
     keras.utils.set_random_seed(recipe.seed)
     arguments = dict(recipe.model)
@@ -57,7 +57,7 @@ def _factors(table, channels):
 
 
 def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:
-    """Make a factor of a table."""
+    """Make a factor from a table."""
     values = dict(values)
     kind = check_choice("kind", values.pop("kind", "diffusion"), KINDS)
     shared = {"num_scales": num_scales}
@@ -71,8 +71,8 @@ def _factor(where, values, channels, condition=0, num_scales=None) -> Factor:
         return _call(where, DiffusionFactor, **values)
     if not condition:
         raise ValueError(
-            "A GAN draws details under a condition, and the coarse band has "
-            f"none: it is drawn by diffusion. Received: {where}.kind='gan'"
+            "A GAN needs a condition, and the coarse band has none: use "
+            f"kind='diffusion'. Received: {where}.kind='gan'"
         )
     generator = {**shared, **values.pop("generator", {})}
     critic = {**shared, **values.pop("critic", {})}
@@ -101,13 +101,13 @@ def _call(where, function, *args, **kwargs):
 def build_optimizers(
     recipe: Recipe, model: keras.Model, num_images: int
 ) -> dict[str, keras.optimizers.Optimizer]:
-    """Make an optimizer for every role of a model, as `compile` takes them.
+    """Make an optimizer for every role of a model, for `compile`.
 
     Args:
-        recipe: A recipe, whose tables change the defaults: `whole_table`.
+        recipe: A recipe; its tables change the defaults, as of `whole_table`.
         model: Its model.
-        num_images: Number of training images, which says how many steps the
-            learning rate decays over.
+        num_images: Number of training images, from which the number of steps
+            of a decay follows.
     """
     roles = model.parts.present
     known = sorted({name for role in roles for name in (role.name, role.kind)})
@@ -124,10 +124,10 @@ def build_optimizers(
 
 
 def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
-    """Return a recipe's optimizers for weights that have learned before.
+    """Return the optimizers of a recipe for fine-tuning.
 
-    What draws goes on at a tenth of its rate. What only training needs is not
-    in a preset: it is new, and learns as fast as ever.
+    Networks that draw learn at a tenth of their rate. Networks that only
+    training needs are new, as presets do not hold them, and keep their rate.
 
     Args:
         model: A model with a preset's weights.
@@ -144,22 +144,22 @@ def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
 def renew_rates(
     recipe: Recipe, model: keras.Model, num_images: int
 ) -> list[str]:
-    """Let the learning rates of a compiled model be as a recipe says now.
+    """Set the learning rates of a compiled model to those of a recipe.
 
     Args:
         recipe: A recipe, which may be longer than when the run began.
-        model: A model that `load_run` gave back.
+        model: A model that `load_run` returned.
         num_images: As of `build_optimizers`.
 
     Returns:
-        The roles whose rates are left: the recipe's optimizer is of another
-        class than theirs.
+        The roles whose rates are left, as the recipe has another class of
+        optimizer for them.
     """
     wanted = build_optimizers(recipe, model, num_images)
     left = []
     for role, optimizer in model.optimizer.by_role.items():
         if type(optimizer) is not type(wanted[role]):
-            left.append(role)  # of when another was the default, for one
+            left.append(role)  # as after a change of the default
             continue
         rate = wanted[role]._learning_rate
         if not isinstance(rate, LearningRateSchedule):
@@ -171,10 +171,10 @@ def renew_rates(
 def rates_by_time(
     recipe: Recipe, model: keras.Model, num_images: int
 ) -> dict[str, int]:
-    """Return the roles whose learning rates decay, but not by any step.
+    """Return the roles whose learning rates decay by time, not by steps.
 
-    No number of steps ends their stages, so it is the time that has to say
-    how far they are: `keras_wmgm.callbacks.DecayOverTime`.
+    Their stages have no number of steps, so
+    `keras_wmgm.callbacks.DecayOverTime` reduces their rates.
 
     Args:
         recipe: As of `build_optimizers`.
@@ -182,7 +182,7 @@ def rates_by_time(
         num_images: As of `build_optimizers`.
 
     Returns:
-        In how many steps each rises at first, by role.
+        The number of warm-up steps by role.
     """
     tables = {
         role.name: whole_table(recipe.optimizers, role)
@@ -197,13 +197,14 @@ def rates_by_time(
 
 
 def whole_table(tables: dict[str, dict], role: Role) -> dict[str, Any]:
-    """Return an optimizer's table with what recipes leave out.
+    """Return the complete table of a role's optimizer.
+
+    It is the default optimizer's, changed by the table of the role's kind and
+    then by the role's own. A table with a class replaces what comes before.
 
     Args:
-        tables: A recipe's, by role or by kind of role.
-        role: Whose table is wanted. It is that of its default optimizer,
-            changed by that of its kind and then by its own; one that names a
-            class begins anew.
+        tables: The tables of a recipe, by role or by kind of role.
+        role: The role.
     """
     optimizer = role.default_optimizer()
     config = optimizer.get_config()
@@ -221,7 +222,7 @@ def whole_table(tables: dict[str, dict], role: Role) -> dict[str, Any]:
 
 
 def _steps(recipe, model, role, num_images):
-    """Return for how many steps a role is trained; `None` for no end."""
+    """Return the number of steps that train a role; `None` for no end."""
     steps = 0
     for stage in recipe.stages:
         if role in model.trained_roles(stage.factors):
@@ -233,7 +234,7 @@ def _steps(recipe, model, role, num_images):
 
 
 def _optimizer(settings, steps, default):
-    """Make an optimizer of a table, its rate decaying over the steps."""
+    """Make an optimizer from a table; its rate decays over the steps."""
     known = {**OWN_OPTIMIZERS, default.__name__: default}
     settings = _with_none(settings)
     name = settings.pop("class", "Adam")
@@ -246,7 +247,7 @@ def _optimizer(settings, steps, default):
             )
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"No optimizer can be made of this: {error}. "
+            f"The table does not describe an optimizer: {error}. "
             f"Received: class={name!r}, {settings}"
         ) from error
     if decay == "cosine" and steps:

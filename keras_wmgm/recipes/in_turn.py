@@ -1,4 +1,4 @@
-"""Stages for a model of which nothing is known but its factors."""
+"""Default stages for any model: one factor after the other."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from keras_wmgm.recipes.recipe import Stage
 from keras_wmgm.recipes.transfer import are_alike
 
 FINEST, GUIDE = 2.0, 0.25
-"""Shares of the time; every other factor has 1."""
+"""Shares of the time; the share of other factors is 1."""
 
 
 def stages_in_turn(
@@ -19,22 +19,21 @@ def stages_in_turn(
     batch_size: int = 32,
     from_nothing: bool = True,
 ) -> list[Stage]:
-    """Return a stage for each factor, one after the other.
+    """Return a stage for each factor, from the coarse band to the finest.
 
-    From the coarse band on to the finest details. Details begin with the
-    weights of those half as fine where the networks are alike, and learn in a
-    fraction of the time then (zoo/NOTES.md has figures). What is compiled for
-    a factor alone is ready sooner, too.
+    If the networks have the same weights, details start from those of the next
+    coarser level, and learn in a fraction of the time (zoo/NOTES.md has
+    figures). One factor alone also compiles faster.
 
     Args:
         model: A `MultiscaleModel`.
         factors: Names as `fit` takes them; all, and their guides, by default.
-        minutes: The time that they share; the finest details, whose steps
-            take longest, have twice the time of others.
-        epochs: Epochs for each, instead of minutes.
+        minutes: The time for all stages. The finest details, whose steps
+            take longest, get twice the time of others.
+        epochs: Epochs of each stage, instead of minutes.
         batch_size: Images per step.
-        from_nothing: Whether the networks are new; others keep what they
-            have learned.
+        from_nothing: Whether the networks are new and may start from others'
+            weights.
 
     Raises:
         ValueError: For names of no factor and no role, and without an end.
@@ -61,7 +60,7 @@ def stages_in_turn(
 
 
 def _parts_of(model):
-    """Return what can be trained alone: the factors, and then the guides."""
+    """Return the names that can be trained alone: factors, then guides."""
     guides = [r.name for r in model.parts.present if r.kind == "guide"]
     if "guide" in guides:  # of shared details; `fit` takes it for all guides
         guides = ["guide"]
@@ -69,14 +68,14 @@ def _parts_of(model):
 
 
 def _order(model):
-    """Return what sorts names: coarse, details from the coarsest, the rest."""
+    """Return a sort key: coarse, details from the coarsest on, the rest."""
     coarse, *details = model.factors
     names = [coarse, *reversed(details)]
     return lambda name: names.index(name) if name in names else len(names)
 
 
 def _share(model, name):
-    """Return the share of the time of all that a name stands for."""
+    """Return the share of the time of the roles of a name."""
     roles = model.parts.select(name)
     guides = sum(role.kind == "guide" for role in roles)
     levels = {
@@ -86,7 +85,7 @@ def _share(model, name):
 
 
 def _origin(model, name, names):
-    """Return the factor whose weights one begins with, or `None`."""
+    """Return the factor that another one starts from, or `None`."""
     parts = {part.name: part for part in model.parts}
     if name not in parts or len(parts[name].levels) > 1:
         return None

@@ -1,4 +1,4 @@
-"""A recipe: all that makes a model out of images, in one TOML file.
+"""A recipe: the whole training of a model, in one TOML file.
 
 description = "..."            what comes out, in words
 seed = 0
@@ -16,7 +16,7 @@ num_levels = 4
 [model.coarse]                 arguments of the factor; may be left out
 kind = "diffusion"             or "gan"
 network = { filters = [48, 64] }
-guide = { filters = [16, 32] } the network's arguments, and what differs
+guide = { filters = [16, 32] } what differs from the network's arguments
 guidance = 1.5
 
 [[model.details]]              one for each level, the finest first;
@@ -25,7 +25,7 @@ generator = { filters = [32, 64] }
 critic = { filters = [32, 64], normalization = "none" }
 
 [optimizers.coarse]            what differs from the default; with a class,
-class = "Adam"                 all there is, by the optimizer's arguments and:
+class = "Adam"                 all arguments of the optimizer, and:
 decay = "cosine"               toward 0 over the stages that train it
 warmup_steps = 300
 
@@ -38,7 +38,7 @@ batch_size = 64
 factors = ["detail_1"]
 start_from = "detail_2"        with the weights of a factor like it
 
-TOML has no `None`: an argument that is to be it is "none".
+TOML has no `None`: write "none".
 """
 
 import os
@@ -66,15 +66,14 @@ class Stage:
 
     Attributes:
         factors: Names as `fit` takes them; `None` for all.
-        epochs: How many; `None` with `steps` or `minutes`, or to go on until
-            a callback stops it.
-        steps: How many steps at least, in whole epochs.
+        epochs: Number of epochs; `None` with `steps` or `minutes`, or to
+            train until a callback stops it.
+        steps: The least number of steps, rounded up to whole epochs.
         batch_size: Images per step.
-        start_from: Another factor, from whose weights the stage's only one
-            starts, unless it has learned before: fine details look like those
-            half as fine.
-        minutes: How long; learning rates that decay fall until then. A run
-            that goes on begins such a stage anew, and what follows it.
+        start_from: Another factor, from whose weights the only factor of the
+            stage starts, unless it has learned already.
+        minutes: The time; learning rates decay until then. A resumed run
+            repeats such a stage from its beginning.
     """
 
     factors: list[str] | None = None
@@ -114,7 +113,7 @@ class Stage:
 
     @property
     def is_endless(self) -> bool:
-        """Whether nothing says when it ends."""
+        """Whether the stage has no end."""
         return not self._ends
 
     def steps_per_epoch(self, num_images: int) -> int:
@@ -122,7 +121,7 @@ class Stage:
         return max(1, num_images // self.batch_size)
 
     def num_epochs(self, num_images: int) -> int | None:
-        """Return how many epochs there are; `None` if no number says so."""
+        """Return the number of epochs; `None` if it is not known."""
         if self.steps is None:
             return self.epochs
         return -(-self.steps // self.steps_per_epoch(num_images))
@@ -133,12 +132,12 @@ class Recipe:
     """Data, model, optimizers and stages; see the module for the file.
 
     Attributes:
-        data: How images are read, and where from.
+        data: The source of the images, and how to read them.
         model: The model's class and arguments.
         optimizers: Arguments of optimizers, by role as `compile` takes them.
         stages: What is trained, one after the other.
-        description: What comes out, in words.
-        seed: Seed of weights, order and all that is drawn in training.
+        description: The resulting model, in words.
+        seed: Seed of weights, order and all random numbers in training.
         precision: Keras's dtype policy while training.
 
     Example:
@@ -182,7 +181,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
-        """Make a recipe of what a file holds.
+        """Make a recipe from the content of a file.
 
         Raises:
             ValueError: For unknown keys and values of the wrong kind.
@@ -199,7 +198,7 @@ class Recipe:
         return cls(**{**values, "stages": stages})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `from_dict` takes."""
+        """Return the content of a file, for `from_dict`."""
         values = asdict(self)
         values["stages"] = [
             {k: v for k, v in stage.items() if v is not None}
@@ -218,13 +217,13 @@ def read_recipe(path: str | os.PathLike) -> Recipe:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"A recipe is a TOML file, and there is none. Received: {path}"
+            f"There is no such recipe, a TOML file. Received: {path}"
         )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
-            f"The recipe is no TOML file ({error}). Received: {path}"
+            f"The recipe is not a TOML file ({error}). Received: {path}"
         ) from None
     return Recipe.from_dict(values)
 

@@ -1,4 +1,4 @@
-"""The stages of a recipe, one after the other, and where a run is kept."""
+"""Training by the stages of a recipe, and the facts of a run."""
 
 import json
 import os
@@ -18,9 +18,9 @@ from keras_wmgm.utils.writing import write_json
 
 FACTS = "run.json"
 FOREVER = 10**9
-"""Epochs that no run comes to the end of."""
+"""More epochs than any run trains."""
 TIMED_STEPS = 50
-"""Steps of an epoch by the clock, at most: rates change after epochs only."""
+"""The most steps of a timed epoch: rates change between epochs only."""
 
 
 def train(
@@ -30,24 +30,24 @@ def train(
     callbacks: list[keras.callbacks.Callback] | None = None,
     limit: TimeLimit | None = None,
 ) -> bool:
-    """Train a model by the stages of a recipe, from where it is.
+    """Train a model by the stages of a recipe.
 
-    Epochs are counted through all stages, so a model that `load_run` gave
-    back goes on in the stage it had reached. A stage of some minutes begins
-    anew; in it, and in one without an end, rates that decay follow the clock,
-    and an epoch is cut to 50 steps.
+    Epochs are counted through all stages, so a model from `load_run` continues
+    in the stage that it had reached. Stages with `minutes` start again. In
+    them, and in a stage without an end, learning rates decay by time, and an
+    epoch has at most 50 steps.
 
     Args:
         model: A compiled model.
         recipe: Its recipe.
         images: uint8, `(num_images, height, width, channels)`.
-        callbacks: What every `fit` gets, a `RunFolder` for one.
-        limit: The time of the whole run. Stages of some minutes share it, if
-            no others are left to come.
+        callbacks: Callbacks of every `fit`, such as a `RunFolder`.
+        limit: The time of the whole run. If all stages that are left have
+            `minutes`, they share the time that is left.
 
     Returns:
-        Whether the last stage came to its end; False where a callback, or
-        the time of the whole run, stopped it.
+        Whether the last stage was completed; `False` if a callback or the
+        limit stopped the training.
 
     Example:
 
@@ -89,8 +89,7 @@ def train(
 def _own_limit(stages, limit):
     """Return the limit of the first of the stages, or `None`.
 
-    Where nothing but minutes is left to come, they share what is left of the
-    time of the whole run.
+    If all of the stages have `minutes`, they share the time that is left.
     """
     minutes = [stage.minutes for stage in stages]
     if minutes[0] is None:
@@ -123,13 +122,12 @@ def _has_learned(model, role):
 
 
 def start_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
-    """Make a run folder and write down what the run is.
+    """Make a run folder, and save the recipe and the facts of the run.
 
     Args:
-        folder: Where to; refused if there is a run in it.
-        recipe: What is trained.
-        **facts: More to know when the run goes on, such as where the images
-            are.
+        folder: The folder; it must not hold a run.
+        recipe: The recipe.
+        **facts: Facts for resuming the run, such as the path of the images.
 
     Raises:
         FileExistsError: If the folder holds a run, or is a file.
@@ -137,7 +135,7 @@ def start_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
     folder = Path(folder)
     if (folder / FACTS).exists():
         raise FileExistsError(
-            "The folder holds a run: go on with it (`--resume`), or choose "
+            "The folder holds a run: resume it (`--resume`), or choose "
             f"another folder. Received: {folder}"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +143,7 @@ def start_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
 
 
 def write_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
-    """Write down what a run is, in place of what was there.
+    """Save the recipe and the facts of a run, replacing the old ones.
 
     Args:
         folder: The run's folder.
@@ -166,7 +164,8 @@ def read_run(folder: str | os.PathLike) -> tuple[Recipe, dict[str, Any]]:
     path = Path(folder) / FACTS
     if not path.is_file():
         raise FileNotFoundError(
-            f"A run folder has a {FACTS}, and there is none. Received: {folder}"
+            f"The folder has no {FACTS}, so it is not a run folder. "
+            f"Received: {folder}"
         )
     try:
         facts = json.loads(path.read_text())

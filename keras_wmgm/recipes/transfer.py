@@ -1,4 +1,4 @@
-"""Networks that start from what others have learned."""
+"""Starting networks from the weights of others."""
 
 from collections.abc import Iterable
 
@@ -11,9 +11,9 @@ from keras_wmgm.recipes.recipe import Recipe
 def shared_bands(source: keras.Model, model: keras.Model) -> dict[str, str]:
     """Return which factor of another model each factor can start from.
 
-    Bands of one height are alike, be they of large images or of small ones; a
-    factor fits where its network has the same weights. One that all levels
-    share fits models of the same size and levels only.
+    The two factors must draw bands of the same height, with networks of the
+    same weights. A factor that all levels share fits only a model of the same
+    size and levels.
 
     Args:
         source: A `MultiscaleModel`.
@@ -32,10 +32,10 @@ def shared_bands(source: keras.Model, model: keras.Model) -> dict[str, str]:
 
 
 def transfer(source: keras.Model, model: keras.Model) -> None:
-    """Start the factors that can from another model's; see `shared_bands`.
+    """Start factors from those of another model; see `shared_bands`.
 
-    Guides and critics start so where the other model's are alike. Other
-    networks are left as they are, and so are statistics of bands.
+    Guides and critics start too, if the other model has the same ones. Other
+    networks and the band statistics are left as they are.
 
     Args:
         source: A `MultiscaleModel` that has learned.
@@ -51,7 +51,7 @@ def start_from(model: keras.Model, origin: str, name: str) -> None:
     Args:
         model: A compiled model.
         origin: Name of the factor that has learned.
-        name: Name of the factor that begins.
+        name: Name of the factor to start.
     """
     model.use_average(True)
     values = _values(model.factors[origin])
@@ -60,7 +60,7 @@ def start_from(model: keras.Model, origin: str, name: str) -> None:
 
 
 def keep_start(recipe: Recipe, started: Iterable[str]) -> None:
-    """Let no stage overwrite factors that were started from a preset.
+    """Keep stages from overwriting factors that start from a preset.
 
     Args:
         recipe: A recipe, which is changed.
@@ -72,7 +72,7 @@ def keep_start(recipe: Recipe, started: Iterable[str]) -> None:
 
 
 def check_starts(recipe: Recipe, model: keras.Model) -> None:
-    """Refuse a stage that starts a factor from one unlike it."""
+    """Refuse a stage that starts a factor from one with other weights."""
     for stage in recipe.stages:
         if stage.start_from is None:
             continue
@@ -113,14 +113,14 @@ def _values(factor):
 
 
 def _start(factor, values):
-    """Set the weights of the networks that have the shapes for it."""
+    """Set the weights of the networks with matching shapes."""
     for role, network in factor.networks.items():
         if [v.shape for v in values.get(role, [])] == _shapes(network):
             network.set_weights(values[role])
 
 
 def are_alike(one, other):
-    """Return whether two factors draw by networks of the same weights."""
+    """Return whether two factors draw with networks of the same weights."""
     same = _shapes(_network(one)) == _shapes(_network(other))
     return type(one) is type(other) and same
 

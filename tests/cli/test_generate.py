@@ -143,7 +143,7 @@ def test_nothing_is_drawn_again(five, preset, monkeypatch):
 def test_images_drawn_otherwise_stay_apart(five, preset, change):
     before = content(five)
     args = ("generate", "--preset", preset, *QUICK, "--output", five, *change)
-    assert "holds images drawn otherwise" in refused(*args)
+    assert "holds images drawn with other options" in refused(*args)
     assert content(five) == before
 
 
@@ -158,7 +158,7 @@ def test_images_of_a_preset_trained_further_stay_apart(five, preset, tmp_path):
     kernel.assign(kernel + 0.1)
     model.save_to_preset(twin)
     line = refused(*args, "--num-images", 2, "--output", folder)
-    assert "holds images drawn otherwise" in line
+    assert "holds images drawn with other options" in line
     assert content(folder) == before
 
 
@@ -173,7 +173,7 @@ def test_images_of_another_guidance_stay_apart(preset, tmp_path):
     assert '"temperature": 1.0' in text
     path.write_text(text.replace('"temperature": 1.0', '"temperature": 0.5'))
     line = refused(*args, "--num-images", 2)
-    assert "holds images drawn otherwise" in line
+    assert "holds images drawn with other options" in line
 
 
 def test_a_folder_of_an_earlier_version_is_refused(preset, five, tmp_path):

@@ -285,7 +285,7 @@ def test_factors_share_the_minutes_also_when_a_run_goes_on(tmp_path, photos):
     again = plans.resumed_plan(folder, {})
     assert again.minutes == pytest.approx(1 / 600)
     line = refused("train", "--resume", folder, "--epochs", 3)
-    assert "goes by the clock: give --minutes. Received: --epochs 3" in line
+    assert "is limited by time: give --minutes. Received: --epochs 3" in line
 
 
 def test_training_that_fails_leaves_no_run_of_it(start, tmp_path, recipe):
@@ -397,7 +397,7 @@ def test_a_preset_without_a_band_like_it_is_refused(
 ):
     args = ("--data", photos, "--recipe", larger, "--init-from", preset)
     line = refused("train", *args, "--output", tmp_path / "run")
-    assert "no network that is the same" in line
+    assert "no network with the same weights" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -111,8 +111,8 @@ def test_a_corrupt_image_costs_no_other(preset, tmp_path):
 @pytest.mark.parametrize(
     "source, target, text",
     [
-        ("none.png", "out.png", "there is none"),
-        ("in", "out.png", "into a folder"),
+        ("none.png", "out.png", "no such image"),
+        ("in", "out.png", "need a folder"),
         ("in/0.png", "out.txt", "chooses its format"),
         ("in/0.png", "in/1.png", "The output exists"),
         ("in", "in", "within the folder"),

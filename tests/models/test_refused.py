@@ -164,7 +164,7 @@ CASES = {
     ),
     "twice": (
         make((8, 8, 1), 2, "score", ["gan", "gan"]),
-        "must not stand twice",
+        "must not be used twice",
     ),
     "strides": (
         lambda t: MultiscaleModel(
