@@ -94,3 +94,14 @@ def test_a_grid_is_filled_by_rows():
 def test_counts_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=f"`{name}` must be.*Received: "):
         SampleGrid(tmp_path, **{name: 0})
+
+
+def test_a_grid_may_be_drawn_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # Windows
+    model = tiny.model(0)
+    model.adapt(tiny.IMAGES)
+    grid = SampleGrid("~/samples", num_images=1, num_steps=1)
+    grid.set_model(model)
+    grid.draw("~/grid.png")
+    assert sorted(os.listdir(tmp_path)) == ["grid.png", "samples"]
