@@ -1,6 +1,7 @@
 """A folder in which one process works at a time."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 NAME = "run.lock"
@@ -43,24 +44,25 @@ class FolderLock:
             self.held = True
         except Timeout:
             raise BlockingIOError(
-                "Another process is at work in this run folder: wait until "
-                "it has ended, or stop it, or choose another folder. "
+                "Another process is at work in this folder: wait until it "
+                "has ended, or stop it, or choose another folder. "
                 f"Received: {self.folder}"
             ) from None
         except (OSError, NotImplementedError):
             pass  # a folder that cannot be locked
 
     def release(self) -> None:
-        """Let go of the folder; the last to do so removes the lock's file."""
-        if self.held:
-            self._release(force=self.lock.lock_counter == 1)
+        """Let go of the folder.
 
-    def _release(self, force):
+        The lock's file stays: removing it could let two processes in.
+        """
+        if self.held:
+            self._release()
+
+    def _release(self, force=False):
         self.held = False
-        if force:
-            # Before it is released: who opens it now will look again.
-            Path(self.lock.lock_file).unlink(missing_ok=True)
-        self.lock.release(force)
+        with suppress(OSError):  # the lock goes with the file's descriptor
+            self.lock.release(force)
 
     def __enter__(self):
         self.acquire()
