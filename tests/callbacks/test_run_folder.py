@@ -225,6 +225,12 @@ def test_a_folder_may_begin_at_home(tmp_path, monkeypatch):
     assert not load_run("~/run").epochs_trained
 
 
+def test_a_home_that_is_nobody_s_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    RunFolder("~nobody-of-this-name")
+    assert os.listdir(tmp_path) == ["~nobody-of-this-name"]
+
+
 def test_one_process_may_take_a_folder_twice(tmp_path):
     first, second = FolderLock(tmp_path), FolderLock(tmp_path)
     first.acquire()

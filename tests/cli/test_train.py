@@ -380,7 +380,7 @@ def test_where_a_preset_was_is_not_told(start, name, tmp_path):
     assert command._origin(plan) == {"init_from": name, "tuned": True}
 
 
-@pytest.mark.parametrize("inside", ["", ":train"])
+@pytest.mark.parametrize("inside", ["", ":train", ":train/../test"])
 @pytest.mark.parametrize("ending", [".zip", ".ZIP"])
 def test_a_zip_file_is_named_from_everywhere(in_tmp, ending, inside):
     expected = f"{Path.cwd() / 'photos'}{ending}{inside}"
