@@ -17,4 +17,5 @@ def going_on(tell: Callable[[str], None], path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        tell(f"{path} is left out, and training goes on: {error.strerror}")
+        reason = error.strerror or error
+        tell(f"{path} cannot be written, and training goes on: {reason}")

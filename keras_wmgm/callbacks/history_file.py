@@ -63,9 +63,18 @@ class HistoryFile(keras.callbacks.Callback):
         size = self.path.stat().st_size if self.path.exists() else 0
         try:
             with self.path.open("a", encoding="utf-8") as file:
+                # A process that was killed may have left half of a line.
+                file.write("" if self._ends_whole() else "\n")
                 file.writelines(self.lines)
             self.lines.clear()
         except OSError:
             if self.path.exists():
                 os.truncate(self.path, size)  # removes half a line
             raise
+
+    def _ends_whole(self):
+        with self.path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return True
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"

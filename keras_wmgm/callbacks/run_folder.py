@@ -2,6 +2,8 @@
 
 import os
 import zipfile
+from pathlib import Path
+from weakref import WeakValueDictionary
 
 import keras
 
@@ -13,6 +15,8 @@ from keras_wmgm.utils.writing import remove_leftovers
 from keras_wmgm.utils.writing import written_whole
 
 RUN_FILE = "run.keras"
+HOLDERS: WeakValueDictionary[Path, FolderLock] = WeakValueDictionary()
+"""The last lock of each folder: a traceback may keep that of a failed `fit`."""
 
 
 class RunFolder(keras.callbacks.Callback):
@@ -26,7 +30,8 @@ class RunFolder(keras.callbacks.Callback):
 
     Only one process can use a run folder at a time. It locks the folder when
     training starts, or at the first save, until training ends; after an
-    error, until the callback is deleted or the process ends.
+    error, until the next `fit` on the folder ends, or the callback is deleted
+    or the process ends.
 
     With an array or an `ImageBatches` the order of the images is a function
     of seed and epoch, so a resumed run gives the same weights as an
@@ -77,7 +82,7 @@ class RunFolder(keras.callbacks.Callback):
         self.lock = FolderLock(self.folder)
 
     def on_train_begin(self, logs=None):
-        self.lock.acquire()
+        self._take()
         remove_leftovers(self.folder, RUN_FILE)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -92,11 +97,20 @@ class RunFolder(keras.callbacks.Callback):
 
     def save(self) -> None:
         """Save the run as it is now."""
-        self.lock.acquire()
+        self._take()
         content = keras_archive(self.model)
         with written_whole(self.folder / RUN_FILE) as temporary:
             temporary.write_bytes(content)
         self.saved = True
+
+    def _take(self):
+        """Take the folder, also from a `fit` that failed in this process."""
+        self.lock.acquire()
+        folder = self.folder.resolve()
+        left = HOLDERS.get(folder, self.lock)
+        if left is not self.lock:
+            left.release()
+        HOLDERS[folder] = self.lock
 
 
 def load_run(folder: str | os.PathLike) -> keras.Model:

@@ -67,6 +67,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def draw(self, path: str | os.PathLike) -> None:
         """Write a grid to a file."""
+        path = as_path(path)
         averaged = self.model.averaged
         self.model.use_average(True)
         try:

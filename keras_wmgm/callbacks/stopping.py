@@ -1,11 +1,13 @@
 """Callbacks that stop training: after some time, and on a signal."""
 
 import signal
+import sys
 import time
 
 import keras
 
 from keras_wmgm.utils.checks import check_number
+from keras_wmgm.utils.streams import say
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -64,7 +66,8 @@ class StopOnSignal(keras.callbacks.Callback):
 
     Args:
         signals: The signals: by default SIGTERM, which job schedulers send,
-            and SIGINT, which is Ctrl-C.
+            SIGINT, which is Ctrl-C, and SIGHUP, which a closed terminal sends,
+            unless it is ignored (`nohup`).
 
     Example:
 
@@ -74,11 +77,9 @@ class StopOnSignal(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(
-        self, signals: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
-    ):
+    def __init__(self, signals: tuple[int, ...] | None = None):
         super().__init__()
-        self.signals = signals
+        self.signals = _usual_signals() if signals is None else signals
         self.received = None
         self._before = {}
 
@@ -92,7 +93,7 @@ class StopOnSignal(keras.callbacks.Callback):
     def _hear(self, number, frame):
         self.received = number
         self._restore()
-        print("Saving and stopping; once more to stop at once.", flush=True)
+        say("Saving and stopping; once more to stop at once.", sys.stdout)
 
     def _restore(self):
         while self._before:
@@ -101,3 +102,11 @@ class StopOnSignal(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.received is not None:
             self.model.stop_training = True
+
+
+def _usual_signals():
+    usual = [signal.SIGTERM, signal.SIGINT]
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hang_up and signal.getsignal(hang_up) != signal.SIG_IGN:
+        usual.append(hang_up)
+    return tuple(usual)

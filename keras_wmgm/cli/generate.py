@@ -16,6 +16,7 @@ from keras_wmgm.presets.load import image_shape_of
 from keras_wmgm.utils.files import check_image
 from keras_wmgm.utils.files import image_grid
 from keras_wmgm.utils.files import save_image
+from keras_wmgm.utils.lock import FolderLock
 from keras_wmgm.utils.writing import write_json
 
 FACTS = "generate.json"
@@ -88,6 +89,12 @@ def _into_folder(preset, folder, num_images, draw):
     """Draw the missing images, a batch at a time."""
     check_image("000000.png", image_shape_of(preset))
     options.make_folder(folder)
+    with FolderLock(folder):
+        _fill(preset, folder, num_images, draw)
+    _tell(num_images, preset, draw, folder)
+
+
+def _fill(preset, folder, num_images, draw):
     before = _read_facts(folder)
     model = from_preset(preset)
     facts = {n: draw[n] for n in ("num_steps", "sampler", "seed")}
@@ -108,7 +115,6 @@ def _into_folder(preset, folder, num_images, draw):
             for path, image in zip(paths[start:], images, strict=False):
                 if not path.exists():
                     save_image(image, path)
-    _tell(num_images, preset, draw, folder)
 
 
 def _digests(model):

@@ -9,6 +9,7 @@ from keras_wmgm.diffusion.samplers import SAMPLERS
 from keras_wmgm.presets.registry import DEFAULT_PRESET
 from keras_wmgm.utils.files import check_image_name
 from keras_wmgm.utils.writing import check_writable
+from keras_wmgm.utils.writing import expand_user
 from keras_wmgm.utils.writing import remove_leftovers
 
 COUNT = click.IntRange(min=1)
@@ -20,7 +21,7 @@ class _Path(click.ParamType):
     name = "path"
 
     def convert(self, value, param, ctx):
-        return os.path.expanduser(value)
+        return expand_user(value)
 
 
 PATH = _Path()

@@ -8,6 +8,7 @@ from keras_wmgm.callbacks.run_folder import RUN_FILE
 from keras_wmgm.cli.options import check_apart
 from keras_wmgm.cli.options import check_folder
 from keras_wmgm.cli.options import make_folder
+from keras_wmgm.data.sources import split_zip
 from keras_wmgm.presets.load import from_preset
 from keras_wmgm.presets.registry import WEIGHTS
 from keras_wmgm.recipes import Recipe
@@ -260,10 +261,8 @@ def _check_new(folder):
 
 def _absolute(data):
     """Return the absolute path of the images."""
-    path, colon, inside = data.partition(".zip:")
-    return str(Path(path + ".zip" if colon else data).resolve()) + (
-        f":{inside}" if colon else ""
-    )
+    place, inside = split_zip(data)
+    return str(Path(place).resolve()) + (f":{inside}" if inside else "")
 
 
 def _refuse_beside(option, given, names):

@@ -253,14 +253,22 @@ def _origin(plan):
     """Return how the model was made; a fine-tuned preset has no recipe."""
     origin = {}
     if start := plan.facts.get("init_from"):
-        # Without the path on this machine, which is private.
-        origin["init_from"] = (
-            Path(start).name if Path(start).is_dir() else start
-        )
+        origin["init_from"] = _public_name(start)
         origin["tuned"] = plan.facts.get("tuned", True)
     if not origin.get("tuned"):
         origin["recipe"] = plan.recipe.to_dict()
     return origin
+
+
+def _public_name(preset):
+    """Return a preset's name, without where it is on this machine.
+
+    A plan names a folder by its absolute path, which may be gone by now.
+    """
+    path = Path(preset)
+    if not path.is_absolute():  # on the Hub, or in the table of presets
+        return preset
+    return path.parent.name if path.name == "preset" else path.name
 
 
 def _finish(plan, model, num_images):

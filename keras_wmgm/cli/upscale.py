@@ -1,5 +1,6 @@
 """`keras-wmgm upscale`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from keras_wmgm.presets.load import from_preset
 from keras_wmgm.presets.load import image_shape_of
 from keras_wmgm.utils.files import check_image
 from keras_wmgm.utils.files import save_image
+from keras_wmgm.utils.lock import FolderLock
 
 SCALE = click.Choice(["2", "4", "8"])
 
@@ -41,21 +43,32 @@ def upscale(source, target, scale, preset, num_steps, sampler, seed, overwrite):
     for ending in {output.suffix for _, output in pairs}:
         check_image(f"enlarged{ending}", (1, 1, channels))
     options.make_folder(_folder(target))
-    model = from_preset(preset)
+    draw = {
+        "scale": int(scale),
+        "seed": seed,
+        "num_steps": num_steps,
+        "sampler": sampler,
+        "verbose": 0,
+    }
+    with _lock(target):
+        pairs = [(p, o) for p, o in pairs if overwrite or not o.exists()]
+        _enlarge(from_preset(preset), pairs, channels, draw)
+    click.echo(f"{len(pairs)} images, {scale} times as large: {target}")
+
+
+def _enlarge(model, pairs, channels, draw):
     with click.progressbar(pairs, label="enlarging", show_pos=True) as bar:
         for path, output in bar:
             image = load_image(path, channels)
-            large = model.upscale(
-                image[None],
-                int(scale),
-                seed=seed,
-                num_steps=num_steps,
-                sampler=sampler,
-                verbose=0,
-            )[0]
+            large = model.upscale(image[None], **draw)[0]
             output.parent.mkdir(parents=True, exist_ok=True)
             save_image(large, output)
-    click.echo(f"{len(pairs)} images, {scale} times as large: {target}")
+
+
+def _lock(target):
+    """Return a context that keeps other commands out of an output folder."""
+    whole = options.is_folder(target)
+    return FolderLock(Path(target)) if whole else nullcontext()
 
 
 def _folder(target):
@@ -93,5 +106,4 @@ def _pairs(source, target, overwrite):
             f"have the same name; rename one of them. Received: {source}"
         )
     options.check_folder(folder, max((p.name for p in outputs), key=len))
-    pairs = zip(files, outputs, strict=True)
-    return [(p, o) for p, o in pairs if overwrite or not o.exists()]
+    return list(zip(files, outputs, strict=True))

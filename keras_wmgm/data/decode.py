@@ -22,6 +22,8 @@ TURNS = {
 """How to turn an image upright, by its EXIF orientation."""
 DARK = 16
 """An image is dark if its largest value, of 255, is at most this."""
+SLACK = 1e-3
+"""How far floats may lie beyond [0, 1], by rounding or a resampling filter."""
 
 
 class Decoded(NamedTuple):
@@ -55,7 +57,9 @@ def decode(content: bytes, mode: str) -> Decoded:
         image = _to_8_bits(_upright(opened), 4095 if "I;12" in stored else None)
         image = _on_white(image).convert("RGB").convert(mode)
     deep = opened.mode.startswith("I") or ";16" in stored
-    return Decoded(image, deep and np.asarray(image).max() <= DARK)
+    # An image that is all black is as dark as it should be.
+    dark = deep and np.asarray(image).max() <= DARK and np.any(opened)
+    return Decoded(image, bool(dark))
 
 
 def reason(error: Exception) -> str:
@@ -80,13 +84,14 @@ def _to_8_bits(image, top=None):
     values = np.asarray(image)
     top = top or (1 if image.mode == "F" else 65535)
     low, high = values.min(), values.max()
-    if not (low >= 0 and high <= top):
+    slack = SLACK if image.mode == "F" else 0
+    if not (-slack <= low and high <= top + slack):
         kind = "floats" if image.mode == "F" else "integers"
         raise ValueError(
             f"its {kind} are from {low:g} to {high:g}, and must be from 0 to "
             f"{top}; save it with 8 bits per channel"
         )
-    values = np.float32(values) * np.float32(255 / top)
+    values = np.float32(values.clip(0, top)) * np.float32(255 / top)
     values[np.asarray(image) == image.info.get("transparency")] = 255  # white
     return Image.fromarray(np.rint(values).astype("uint8"))
 

@@ -95,3 +95,12 @@ class ImageBatches(keras.utils.PyDataset):
         batch = np.asarray(self.images[ascending])[places]
         mirrored = self.mirrored[start : start + len(chosen), None, None, None]
         return np.where(mirrored, batch[:, :, ::-1], batch)
+
+
+def holds_images(data: Any) -> bool:
+    """Whether `data.images` are what the batches are made of.
+
+    A subclass with batches of its own has to be read batch by batch.
+    """
+    own = ImageBatches.__getitem__
+    return isinstance(data, ImageBatches) and type(data).__getitem__ is own

@@ -14,12 +14,13 @@ from keras_wmgm.data.decode import Decoded
 from keras_wmgm.data.decode import decode
 from keras_wmgm.data.decode import reason
 from keras_wmgm.data.image_batches import ImageBatches
-from keras_wmgm.data.sources import expand_path
 from keras_wmgm.data.sources import find_images
 from keras_wmgm.data.sources import open_file
 from keras_wmgm.data.sources import shown
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
+from keras_wmgm.utils.writing import as_path
+from keras_wmgm.utils.writing import expand_user
 
 CROPS = ("center", "stretch")
 ON_ERROR = ("raise", "skip")
@@ -146,7 +147,7 @@ def load_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
         ValueError: If it cannot be read.
     """
     mode = MODES[check_choice("channels", channels, MODES)]
-    path = expand_path(path)
+    path = expand_user(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no image. Received: {path}")
     try:
@@ -161,7 +162,7 @@ def load_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
 
 def image_files(folder: str | os.PathLike) -> list[Path]:
     """Return the image files of a folder and its subfolders, by name."""
-    folder = Path(expand_path(folder))
+    folder = as_path(folder)
     return [folder / name for name in find_images(folder)]
 
 

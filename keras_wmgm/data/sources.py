@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from keras_wmgm.data import formats
+from keras_wmgm.utils.writing import expand_user
 
 Source = Callable[[], BinaryIO]
 """A function that opens one file to read its bytes."""
@@ -19,9 +20,19 @@ ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip")
 NUM_SHOWN = 5
 
 
-def expand_path(path: str | os.PathLike) -> str:
-    """Return a path as text, with `~` for the home directory expanded."""
-    return os.path.expanduser(os.fsdecode(path))
+def split_zip(path: str | os.PathLike) -> tuple[str, str | None]:
+    """Return where images are, and in which folder of a zip file.
+
+    Args:
+        path: As of `load_images`.
+
+    Returns:
+        A tuple `(place, inside)`; `inside` is `None` where `path` names no
+        folder of a zip file.
+    """
+    text = expand_user(path)
+    match = INSIDE.fullmatch(text)
+    return match.groups() if match else (text, None)
 
 
 def find_images(path: str | os.PathLike) -> dict[str, Source]:
@@ -36,15 +47,13 @@ def find_images(path: str | os.PathLike) -> dict[str, Source]:
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it is neither a folder nor a zip file.
     """
-    text = expand_path(path)
-    match = INSIDE.fullmatch(text)
-    place, inside = match.groups() if match else (text, "")
-    if os.path.isdir(place) and not match:
+    place, inside = split_zip(path)
+    if os.path.isdir(place) and inside is None:
         sources = _in_folder(place)
     elif os.path.exists(place):
-        sources = _in_zip(place, inside)
+        sources = _in_zip(place, inside or "")
     else:
-        raise FileNotFoundError(_missing(text, bool(match)))
+        raise FileNotFoundError(_missing(expand_user(path), inside is not None))
     names = sorted(filter(_is_visible, sources), key=lambda n: Path(n).parts)
     reasons = {name: _why_not(name, sources[name]) for name in names}
     _print_left_out(reasons)
@@ -71,7 +80,7 @@ def _check_regular(path):
 
 
 def _in_folder(folder):
-    """Return the sources of all files; `None` for linked folders."""
+    """Return the sources of all files, or why they are left out."""
     sources = {}
 
     def fail(error):
@@ -83,21 +92,41 @@ def _in_folder(folder):
     for root, folders, files in os.walk(folder, onerror=fail):
         for path in (os.path.join(root, name) for name in files + folders):
             name = os.path.relpath(path, folder)
-            if not os.path.isdir(path):
+            if _is_special(path) and not Path(name).suffix:
+                sources[name] = "pipes, dead links and other special files"
+            elif not os.path.isdir(path):
                 sources[name] = partial(open_file, path)
-            elif os.path.islink(path):
-                sources[name] = None
+            elif os.path.islink(path):  # may go round in circles
+                sources[name] = "linked folders"
     return sources
+
+
+def _is_special(path):
+    """Whether it is a pipe, a device, a socket or a link to nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return True
+    except OSError:  # no right to, for one: said when it is read
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _in_zip(path, inside):
     archive = _open_zip(path)
-    prefix = inside.strip("/") + "/" if inside else ""
+    inside = _slashes(inside).strip("/")
+    prefix = inside + "/" if inside else ""
+    members = {_slashes(m.filename): m for m in archive.infolist()}
     return {
-        info.filename: partial(archive.open, info.filename)
-        for info in archive.infolist()
-        if info.filename.startswith(prefix) and not info.is_dir()
+        name: partial(archive.open, member)
+        for name, member in members.items()
+        if name.startswith(prefix) and not name.endswith("/")
     }
+
+
+def _slashes(name):
+    """Return a member's name as it should be; some programs write `\\`."""
+    return name.replace("\\", "/")
 
 
 def _open_zip(path):
@@ -133,14 +162,17 @@ def _missing(text, is_zip):
 
 
 def _is_visible(name):
-    return not any(p.startswith((".", "__MACOSX")) for p in Path(name).parts)
+    parts = [part for part in Path(name).parts if part != ".."]
+    return not any(p.startswith((".", "__MACOSX")) for p in parts)
 
 
 def _why_not(name, source):
     """Return why a file is left out, or `None` for an image."""
     suffix = Path(name).suffix.lower()
-    if source is None:
-        return "linked folders"  # links may form a cycle
+    if isinstance(source, str):
+        return source
+    if ".." in Path(name).parts:
+        return "files that are outside of their archive by their names"
     if formats.is_image(name, source):
         return None
     if suffix in ARCHIVES:

@@ -1,15 +1,17 @@
 """Streams of batches: finding and checking the images in them."""
 
+import copy
 import itertools
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_wmgm.data.image_batches import ImageBatches
+from keras_wmgm.data.image_batches import holds_images
 from keras_wmgm.utils.images import check_range
 from keras_wmgm.utils.images import check_shape
 from keras_wmgm.utils.images import is_array
@@ -28,8 +30,8 @@ def image_of(batch: Any, key: Any = None) -> Any:
         batch: Images, or a tuple, a list or a dictionary that holds them.
         key: The entry of a dictionary that holds them, as of `image_key`.
     """
-    while isinstance(batch, (tuple, list, dict)):
-        batch = batch[key if isinstance(batch, dict) else 0]
+    while isinstance(batch, (tuple, list, Mapping)):
+        batch = batch[key if isinstance(batch, Mapping) else 0]
     return batch
 
 
@@ -43,11 +45,17 @@ def image_key(batch: Any) -> Any:
         The key; `None` if the batch is not a dictionary.
 
     Raises:
-        ValueError: If none or several entries could be images.
+        ValueError: If none or several entries could be images, or a tuple is
+            empty.
     """
-    while isinstance(batch, (tuple, list)) and batch:
+    while isinstance(batch, (tuple, list)):
+        if not batch:
+            raise ValueError(
+                "A batch must hold images, first in a tuple. "
+                f"Received: an empty {type(batch).__name__}"
+            )
         batch = batch[0]
-    if not isinstance(batch, dict):
+    if not isinstance(batch, Mapping):
         return None
     keys = [k for k, v in batch.items() if len(getattr(v, "shape", ())) == 4]
     if len(keys) != 1:
@@ -87,9 +95,9 @@ def _images(batch, image_shape):
 def checked_stream(data: Any, image_shape: tuple) -> Any:
     """Return a stream of images for Keras, with its first batch checked.
 
-    All batches of a `PyDataset`, of an iterator and of data with a length
-    (such as a torch `DataLoader`) are checked. A `tf.data.Dataset` stays one,
-    so that Keras can distribute it.
+    All batches of a `PyDataset`, of an iterator, of a torch `DataLoader` and
+    of data with a length are checked. A `tf.data.Dataset` stays one, so that
+    Keras can distribute it.
 
     Args:
         data: A `tf.data.Dataset`, a `PyDataset`, or an iterable of batches.
@@ -99,6 +107,9 @@ def checked_stream(data: Any, image_shape: tuple) -> Any:
         ValueError: If there is no batch, or if the first one is not of such
             images.
     """
+    check = partial(check_batch, image_shape=image_shape)
+    if hasattr(data, "collate_fn") and not has_length(data):
+        data = _checked_loader(data, check)
     first = list(itertools.islice(_batches_of(data), 1))
     if not first:
         raise ValueError(
@@ -108,7 +119,6 @@ def checked_stream(data: Any, image_shape: tuple) -> Any:
     (images,) = check_batch(first[0], image_shape)
     if is_float(images):
         warn_of_unit_range(images.min())
-    check = partial(check_batch, image_shape=image_shape)
     if hasattr(data, "__next__"):
         return (check(batch) for batch in itertools.chain(first, data))
     if isinstance(data, keras.utils.PyDataset):
@@ -120,7 +130,7 @@ def checked_stream(data: Any, image_shape: tuple) -> Any:
 
 def _mapped(data, key):
     """Return a stream of images only, for Keras to iterate."""
-    if hasattr(data, "map"):  # `tf.data` and `grain`
+    if hasattr(data, "element_spec") or _is_grain(data):
         return data.map(partial(_mapped_image, key=key))
     if key is not None:
         raise ValueError(
@@ -129,6 +139,23 @@ def _mapped(data, key):
             f"`(images,)`. Received: {type(data)}"
         )
     return data
+
+
+def _is_grain(data):
+    """Whether it is a data set of `grain`, which is not imported for this."""
+    modules = [cls.__module__ for cls in type(data).__mro__]
+    is_grain = any(m.partition(".")[0] == "grain" for m in modules)
+    return is_grain and hasattr(data, "map")
+
+
+def _checked_loader(loader, check):
+    """Return a torch `DataLoader` without a length that checks its batches.
+
+    Keras iterates it itself, and anew for every epoch.
+    """
+    loader = copy.copy(loader)
+    loader.collate_fn = CheckedCollate(loader.collate_fn, check)
+    return loader
 
 
 def _mapped_image(*batch, key):
@@ -172,7 +199,7 @@ def pixel_batches(
         image_shape: `(height, width, channels)`.
         batch_size: Batch size of an array.
     """
-    if isinstance(data, ImageBatches):
+    if holds_images(data):
         data = data.images  # an epoch may leave some out
     if is_endless(data):
         raise ValueError(
@@ -224,6 +251,24 @@ class CheckedDataset(keras.utils.PyDataset):
         self.data.on_epoch_end()
 
 
+class CheckedCollate:
+    """Makes batches of samples, checks them, and keeps their images.
+
+    Args:
+        collate: Makes a batch.
+        check: What a batch goes through.
+    """
+
+    def __init__(self, collate: Callable, check: Callable):
+        self.collate = collate
+        self.check = check
+
+    def __call__(self, samples: list) -> tuple:
+        batch = self.collate(samples)
+        self.check(batch)
+        return (image_of(batch, image_key(batch)),)
+
+
 class CheckedIterable(keras.utils.PyDataset):
     """A `PyDataset` that checks every batch of an iterable with a length.
 
@@ -246,4 +291,9 @@ class CheckedIterable(keras.utils.PyDataset):
     def __getitem__(self, index):
         if index == 0:
             self.batches = iter(self.data)
-        return self.check(next(self.batches))
+        for batch in self.batches:
+            return self.check(batch)
+        raise ValueError(
+            "The data must yield as many batches as `len` says. Received: "
+            f"{type(self.data)}, which yielded {index} of {len(self)} batches"
+        )

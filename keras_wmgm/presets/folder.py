@@ -15,7 +15,6 @@ import io
 import json
 import os
 import zipfile
-from contextlib import ExitStack
 
 import h5py
 import keras
@@ -28,10 +27,11 @@ from keras_wmgm.presets.safety import check_size
 from keras_wmgm.presets.safety import read_json
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.finite import check_finite
+from keras_wmgm.utils.lock import NAME as LOCK_NAME
 from keras_wmgm.utils.writing import as_path
 from keras_wmgm.utils.writing import keras_archive
 from keras_wmgm.utils.writing import remove_leftovers
-from keras_wmgm.utils.writing import written_whole
+from keras_wmgm.utils.writing import write_together
 from keras_wmgm.version import __version__
 
 METADATA = "metadata.json"
@@ -111,13 +111,9 @@ def _json(name, content) -> bytes:
 
 
 def _write(folder, contents) -> None:
-    """Write files, and rename them in their order when all are there."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder, *contents)
-    with ExitStack() as stack:
-        for name, content in reversed(contents.items()):
-            temporary = stack.enter_context(written_whole(folder / name))
-            temporary.write_bytes(content)
+    write_together(folder, contents)
 
 
 def _own_classes(node) -> set[str]:
@@ -179,7 +175,11 @@ def _check_free(folder):
         )
     # What a killed process left is no reason to refuse.
     names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-    others = [name for name in names if not name.startswith(".new.")]
+    others = [
+        name
+        for name in names
+        if name != LOCK_NAME and not name.startswith(".new.")
+    ]
     if others and not _is_preset(folder):
         raise FileExistsError(
             "The folder is not empty and holds no preset that could be "

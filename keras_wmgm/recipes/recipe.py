@@ -46,13 +46,13 @@ import tomllib
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
-from pathlib import Path
 from typing import Any
 
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.checks import check_optional_count
+from keras_wmgm.utils.writing import as_path
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 CLASSES = ("HybridWMGM", "WMGM", "MultiscaleModel")
@@ -214,7 +214,7 @@ def read_recipe(path: str | os.PathLike) -> Recipe:
         FileNotFoundError: If there is none.
         ValueError: If it is not a recipe.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no such recipe, a TOML file. Received: {path}"

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +13,7 @@ from keras_wmgm.data.image_batches import ImageBatches
 from keras_wmgm.recipes.build import rates_by_time
 from keras_wmgm.recipes.recipe import Recipe
 from keras_wmgm.recipes.transfer import start_from
+from keras_wmgm.utils.writing import as_path
 from keras_wmgm.utils.writing import write_json
 
 FACTS = "run.json"
@@ -132,7 +132,7 @@ def start_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
     Raises:
         FileExistsError: If the folder holds a run, or is a file.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if (folder / FACTS).exists():
         raise FileExistsError(
             "The folder holds a run: resume it (`--resume`), or choose "
@@ -151,7 +151,7 @@ def write_run(folder: str | os.PathLike, recipe: Recipe, **facts: Any) -> None:
         **facts: As of `start_run`.
     """
     content = {**facts, "recipe": recipe.to_dict()}
-    write_json(Path(folder) / FACTS, content)
+    write_json(as_path(folder) / FACTS, content)
 
 
 def read_run(folder: str | os.PathLike) -> tuple[Recipe, dict[str, Any]]:
@@ -161,7 +161,7 @@ def read_run(folder: str | os.PathLike) -> tuple[Recipe, dict[str, Any]]:
         FileNotFoundError: If the folder holds no run.
         ValueError: If what is there cannot be read.
     """
-    path = Path(folder) / FACTS
+    path = as_path(folder) / FACTS
     if not path.is_file():
         raise FileNotFoundError(
             f"The folder has no {FACTS}, so it is not a run folder. "

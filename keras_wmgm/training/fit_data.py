@@ -2,11 +2,14 @@
 
 import inspect
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from keras_wmgm.data.image_batches import ImageBatches
+from keras_wmgm.data.image_batches import holds_images
+from keras_wmgm.data.streams import check_batch
 from keras_wmgm.data.streams import checked_stream
 from keras_wmgm.data.streams import is_endless
 from keras_wmgm.utils.checks import check_choice
@@ -128,7 +131,7 @@ def held_out_data(
     x = check_data(what, x, image_shape)
     steps = check_optional_count(steps_name, kwargs.get(steps_name))
     size = _batch_size(size_name, kwargs)
-    if isinstance(x, ImageBatches):
+    if holds_images(x):
         x, size = x.images, size or x.batch_size
     if is_array(x):
         data = ImageBatches(x, size or batch_size, shuffle=False)
@@ -193,9 +196,11 @@ def check_data(what: str, x: Any, image_shape: tuple) -> Any:
         x = keras.ops.convert_to_numpy(x)
     if is_array(x):
         check_images(x, image_shape)
-    elif isinstance(x, ImageBatches):
+    elif holds_images(x):
         check_images(x.images, image_shape)
-    elif isinstance(x, (str, bytes, dict, list, tuple)) or not (
+    elif isinstance(x, ImageBatches):
+        check_batch(x[0], image_shape)
+    elif isinstance(x, (str, bytes, Mapping, list, tuple)) or not (
         hasattr(x, "__iter__") or isinstance(x, keras.utils.PyDataset)
     ):
         raise ValueError(

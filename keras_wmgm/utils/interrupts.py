@@ -7,6 +7,8 @@ import threading
 import keras
 import numpy as np
 
+from keras_wmgm.utils.streams import say
+
 
 class Interrupts:
     """Delay Ctrl-C until a step is done; a second one stops at once.
@@ -48,9 +50,9 @@ class Interrupts:
         if self.pending:
             raise KeyboardInterrupt
         self.pending = True
-        print(
+        say(
             "Stopping after this step. Press Ctrl-C again to stop at once.",
-            file=sys.stderr,
+            sys.stderr,
         )
 
     def check(self) -> None:

@@ -1,6 +1,7 @@
 """A lock for a folder that one process uses at a time."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 NAME = "run.lock"
@@ -43,24 +44,25 @@ class FolderLock:
             self.held = True
         except Timeout:
             raise BlockingIOError(
-                "Another process uses this run folder: wait until it has "
-                "ended, stop it, or choose another folder. "
+                "Another process uses this folder: wait until it has ended, "
+                "stop it, or choose another folder. "
                 f"Received: {self.folder}"
             ) from None
         except (OSError, NotImplementedError):
             pass  # a folder that cannot be locked
 
     def release(self) -> None:
-        """Release the lock; the last release removes the lock file."""
-        if self.held:
-            self._release(force=self.lock.lock_counter == 1)
+        """Release the lock.
 
-    def _release(self, force):
+        The lock's file stays: removing it could let two processes in.
+        """
+        if self.held:
+            self._release()
+
+    def _release(self, force=False):
         self.held = False
-        if force:
-            # Before the release: who has opened it sees that it is gone.
-            Path(self.lock.lock_file).unlink(missing_ok=True)
-        self.lock.release(force)
+        with suppress(OSError):  # the lock goes with the file's descriptor
+            self.lock.release(force)
 
     def __enter__(self):
         self.acquire()

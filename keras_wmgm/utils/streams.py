@@ -1,21 +1,28 @@
 """The standard streams of the command, which may be closed or broken."""
 
+import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 
 class _Pipe(io.FileIO):
     """An output stream whose reader may be gone, as in `| head -1`."""
 
-    failed = False
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.failed = False
+        # A terminal that has hung up fails so, and a broken disk.
+        self.gone = {errno.EPIPE, errno.EIO if self.isatty() else errno.EPIPE}
 
     def write(self, data):
         try:
             return super().write(data)
         except OSError as error:
-            if not (self.failed or isinstance(error, BrokenPipeError)):
+            if not (self.failed or error.errno in self.gone):
                 self.failed = True  # raised once, not again at exit
                 raise
             return len(data)
@@ -55,8 +62,22 @@ def mend_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w" if kind else "r"))
-        elif kind and not stream.isatty():
+        elif kind and not _is_console(stream):
             setattr(sys, name, _lasting(stream, kind))
+
+
+def _is_console(stream):
+    """Whether it is Windows's, which takes text and no bytes."""
+    return os.name == "nt" and stream.isatty()
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Print from a signal's handler, where a failure must not be raised.
+
+    The stream may lead nowhere, be closed, or be in the middle of a print.
+    """
+    with suppress(OSError, ValueError, RuntimeError):
+        print(text, file=stream, flush=True)
 
 
 def _lasting(stream, kind):

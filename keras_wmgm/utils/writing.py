@@ -22,9 +22,17 @@ class NotWrittenError(OSError):
     """A file cannot be written, as on a full disk or without permission."""
 
 
+def expand_user(path: str | os.PathLike) -> str:
+    """Return a path as text, with the user's home for `~`.
+
+    Where there is no user `foo`, `~foo` is a name like any other.
+    """
+    return os.path.expanduser(os.fsdecode(path))
+
+
 def as_path(path: str | os.PathLike) -> Path:
     """Return a path, with `~` for the home directory expanded."""
-    return Path(path).expanduser()
+    return Path(expand_user(path))
 
 
 @contextmanager
@@ -44,9 +52,47 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     temporary = _temporary(path)
     try:
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
+        with _explained(path):
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def write_together(folder: Path, contents: dict[str, bytes]) -> None:
+    """Write files that belong together, and rename them in their order.
+
+    All contents are on the disk before the first file is renamed, so a full
+    disk leaves all the old files.
+
+    Args:
+        folder: Where to.
+        contents: The content of each file, by name.
+
+    Raises:
+        NotWrittenError: If the disk is full or may not be written to.
+    """
+    temporaries = {
+        folder / name: _temporary(folder / name) for name in contents
+    }
+    try:
+        for path, temporary in temporaries.items():
+            with _explained(path):
+                temporary.write_bytes(contents[path.name])
+                _sync(temporary)
+        for path, temporary in temporaries.items():
+            with _explained(path):
+                os.replace(temporary, path)
+    finally:
+        _remove(*temporaries.values())
+
+
+@contextmanager
+def _explained(path):
+    """Say which file an error of the disk is about, and what to do."""
+    try:
+        yield
     except NotWrittenError:
         raise
     except OSError as error:
@@ -58,9 +104,12 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
             "there before is kept. Make room, or choose a folder that can "
             f"be written to, and try again. Received: {path}",
         ) from error
-    finally:
+
+
+def _remove(*paths):
+    for path in paths:
         with suppress(OSError):
-            temporary.unlink()
+            path.unlink()
 
 
 def _temporary(path):

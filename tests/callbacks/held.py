@@ -4,6 +4,9 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+from filelock import FileLock
+from filelock import Timeout
+
 from keras_wmgm.utils.lock import NAME
 
 SCRIPT = """
@@ -25,3 +28,12 @@ def held(folder):
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()
+
+
+def is_free(folder):
+    """Whether another process could take a folder."""
+    try:
+        with FileLock(folder / NAME, timeout=0):
+            return True
+    except Timeout:
+        return False

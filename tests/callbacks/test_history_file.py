@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from keras_wmgm.callbacks import HistoryFile
+from keras_wmgm.callbacks.going_on import going_on
 from tests.models import tiny
 
 FIT = {"x": tiny.PIXELS, "batch_size": 4, "verbose": 0}
@@ -69,3 +70,25 @@ def test_lines_that_cannot_be_written_are_written_when_there_is_room(
     assert [line["epoch"] for line in read(history.path)] == [1, 2, 3]
     (line,) = told
     assert str(history.path) in line and "No space left on device" in line
+
+
+def test_half_of_a_line_costs_no_other(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"epoch": 1}\n{"epo')
+    history = HistoryFile(path)
+    for epoch in (1, 2):
+        history.on_epoch_begin(epoch)
+        history.on_epoch_end(epoch, {})
+    first, half, *lines = path.read_text().splitlines()
+    assert (first, half) == ('{"epoch": 1}', '{"epo')
+    assert [json.loads(line)["epoch"] for line in lines] == [2, 3]
+
+
+def test_an_error_without_a_number_is_told_too(tmp_path):
+    told = []
+    with going_on(told.append, tmp_path / "a.png"):
+        raise OSError("encoder error -2")
+    assert told == [
+        f"{tmp_path / 'a.png'} cannot be written, and training goes on: "
+        "encoder error -2"
+    ]

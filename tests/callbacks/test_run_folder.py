@@ -19,6 +19,7 @@ from keras_wmgm.networks import DetailCritic
 from keras_wmgm.utils.lock import FolderLock
 from tests.callbacks import interrupted
 from tests.callbacks.held import held
+from tests.callbacks.held import is_free
 from tests.models import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -211,7 +212,8 @@ def test_a_second_run_in_a_folder_is_refused_until_the_first_is_dead(tmp_path):
         folder.on_train_begin()
     folder.save()
     folder.on_train_end()
-    assert os.listdir(tmp_path) == ["run.keras"]
+    assert is_free(tmp_path)
+    assert set(os.listdir(tmp_path)) == {"run.keras", "run.lock"}
 
 
 def test_a_folder_may_begin_at_home(tmp_path, monkeypatch):
@@ -223,14 +225,70 @@ def test_a_folder_may_begin_at_home(tmp_path, monkeypatch):
     assert not load_run("~/run").epochs_trained
 
 
+def test_a_home_that_is_nobody_s_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    RunFolder("~nobody-of-this-name")
+    assert os.listdir(tmp_path) == ["~nobody-of-this-name"]
+
+
 def test_one_process_may_take_a_folder_twice(tmp_path):
     first, second = FolderLock(tmp_path), FolderLock(tmp_path)
     first.acquire()
     second.acquire()
     second.release()
-    assert os.listdir(tmp_path) == ["run.lock"]
+    assert not is_free(tmp_path)
     first.release()
-    assert os.listdir(tmp_path) == []
+    assert is_free(tmp_path)
+
+
+def test_a_lock_file_that_cannot_be_removed_holds_nothing(
+    tmp_path, monkeypatch
+):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    lock = FolderLock(tmp_path)
+    lock.acquire()
+    for where in (os, Path):
+        monkeypatch.setattr(where, "unlink", refuse)
+    lock.release()
+    assert is_free(tmp_path)
+
+
+def test_a_lock_that_fails_to_go_raises_nothing(tmp_path, monkeypatch):
+    lock = FolderLock(tmp_path)
+    lock.acquire()
+
+    def refuse(force):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock.lock, "release", refuse)
+        lock.release()
+    assert not lock.held
+    lock.lock.release()
+
+
+def test_a_fit_that_failed_does_not_hold_the_folder_after_the_next(tmp_path):
+    def begin():
+        folder = RunFolder(tmp_path)
+        folder.on_train_begin()
+        return folder
+
+    failed, following = begin(), begin()
+    assert failed.lock.held is False
+    assert not is_free(tmp_path)
+    following.on_train_end()
+    assert is_free(tmp_path)
+
+
+def test_the_end_of_a_fit_leaves_the_lock_around_it(tmp_path):
+    with FolderLock(tmp_path):
+        folder = RunFolder(tmp_path)
+        folder.on_train_begin()
+        folder.on_train_end()
+        assert not is_free(tmp_path)
+    assert is_free(tmp_path)
 
 
 def test_a_folder_that_cannot_be_locked_is_used_all_the_same(

@@ -85,3 +85,14 @@ def test_what_a_gan_draws_upon_nothing_is_left_out(tmp_path):
 def test_counts_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=f"`{name}` must be.*Received: "):
         SampleGrid(tmp_path, **{name: 0})
+
+
+def test_a_grid_may_be_drawn_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # Windows
+    model = tiny.model(0)
+    model.adapt(tiny.IMAGES)
+    grid = SampleGrid("~/samples", num_images=1, num_steps=1)
+    grid.set_model(model)
+    grid.draw("~/grid.png")
+    assert sorted(os.listdir(tmp_path)) == ["grid.png", "samples"]

@@ -1,3 +1,4 @@
+import io
 import signal
 
 import keras
@@ -10,6 +11,7 @@ from keras_wmgm.callbacks import Watch
 from keras_wmgm.callbacks import load_run
 from keras_wmgm.callbacks.interval import Interval
 from keras_wmgm.utils import lock
+from keras_wmgm.utils.interrupts import Interrupts
 from tests.models import tiny
 
 FIT = {"x": tiny.PIXELS, "batch_size": 4, "verbose": 0}
@@ -133,6 +135,43 @@ def test_a_second_signal_ends_at_once(model, ctrl_c):
 
     with StopOnSignal() as stop, pytest.raises(KeyboardInterrupt):
         model.fit(callbacks=[At(0, 0, twice), stop], **FIT)
+
+
+class Broken(io.StringIO):
+    """A stream that fails."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def write(self, text):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, RuntimeError])
+def test_a_signal_is_heard_where_nothing_can_be_printed(monkeypatch, error):
+    monkeypatch.setattr("sys.stdout", Broken(error))
+    monkeypatch.setattr("sys.stderr", Broken(error))
+    stop, interrupts = StopOnSignal(), Interrupts()
+    stop._hear(signal.SIGTERM, None)
+    interrupts._hear(signal.SIGINT, None)
+    assert stop.received == signal.SIGTERM
+    assert interrupts.pending
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="not on Windows")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_stops_unless_it_is_ignored(ignored):
+    handler = signal.SIG_IGN if ignored else signal.SIG_DFL
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        with StopOnSignal() as stop:
+            assert (signal.SIGHUP in stop.signals) != ignored
+            signal.raise_signal(signal.SIGHUP)
+        assert stop.received == (None if ignored else signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_handlers_are_back_without_a_signal():

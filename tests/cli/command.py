@@ -5,6 +5,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from keras_wmgm.cli import main
+from keras_wmgm.utils import lock
 from tests.helpers import wave
 
 
@@ -40,11 +41,11 @@ def pixels(path):
 
 
 def content(folder):
-    """Return the bytes of all files in a folder by name."""
+    """Return the bytes of all files in a folder by name, but its lock's."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != lock.NAME
     }
 
 

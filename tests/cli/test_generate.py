@@ -8,6 +8,8 @@ import pytest
 
 import keras_wmgm
 from keras_wmgm.presets.folder import preset_config
+from tests.callbacks.held import held
+from tests.callbacks.held import is_free
 from tests.cli.command import content
 from tests.cli.command import ok
 from tests.cli.command import pixels
@@ -244,3 +246,13 @@ def test_the_facts_beside_the_images_are_told(five, preset):
         "sampler": "dpm_solver_2m",
         "seed": 0,
     }
+
+
+def test_a_folder_that_another_command_fills_is_refused(preset, tmp_path):
+    args = ("generate", "--preset", preset, "--output", tmp_path)
+    with held(tmp_path):
+        assert "Another process is at work" in refused(*args)
+        assert content(tmp_path) == {}
+    ok(*args, *QUICK, "--num-images", 1)
+    assert is_free(tmp_path)
+    assert sorted(content(tmp_path)) == ["000000.png", "generate.json"]

@@ -365,6 +365,28 @@ def test_a_run_from_a_preset_warms_its_critics_up(
     ]
 
 
+@pytest.mark.parametrize(
+    "start, name",
+    [
+        ("hf://me/cats", "hf://me/cats"),
+        (keras_wmgm.DEFAULT_PRESET, keras_wmgm.DEFAULT_PRESET),
+        ("/home/me/gone/cats", "cats"),
+        ("/home/me/gone/cats/preset", "cats"),
+    ],
+)
+def test_where_a_preset_was_is_not_told(start, name, tmp_path):
+    facts = {"data": str(tmp_path), "init_from": start}
+    plan = plans.Plan(None, tmp_path, facts, None)
+    assert command._origin(plan) == {"init_from": name, "tuned": True}
+
+
+@pytest.mark.parametrize("inside", ["", ":train", ":train/../test"])
+@pytest.mark.parametrize("ending", [".zip", ".ZIP"])
+def test_a_zip_file_is_named_from_everywhere(in_tmp, ending, inside):
+    expected = f"{Path.cwd() / 'photos'}{ending}{inside}"
+    assert plans._absolute(f"photos{ending}{inside}") == expected
+
+
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory):
     """The recipe for twice the size, whose coarse factor stays as it is."""

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 import keras_wmgm
+from tests.callbacks.held import held
 from tests.cli.command import content
 from tests.cli.command import ok
 from tests.cli.command import photographs
@@ -141,4 +142,13 @@ def test_a_scale_beyond_the_levels_is_refused(preset, photos, tmp_path):
     output = tmp_path / "large.png"
     args = ("upscale", "--preset", preset, photos / "0.png", output)
     assert "`scale` must be one of 2, 4" in refused(*args, "--scale", 8)
+    assert content(tmp_path) == {}
+
+
+def test_a_folder_that_another_command_fills_is_refused(
+    preset, photos, tmp_path
+):
+    with held(tmp_path):
+        line = refused("upscale", "--preset", preset, photos, tmp_path)
+    assert "Another process is at work" in line
     assert content(tmp_path) == {}

@@ -103,6 +103,7 @@ def test_more_than_8_bits_are_scaled(image, ending, expected):
     [
         (70000, "int32", "integers are from 70000 to 70000, .* 0 to 65535"),
         (-1, "int32", "integers are from -1 to -1"),
+        (1.01, "float32", "floats are from 1.01 to 1.01"),
         (200.0, "float32", "floats are from 200 to 200, .* from 0 to 1;"),
         (np.nan, "float32", "floats are from nan to nan"),
     ],
@@ -111,6 +112,18 @@ def test_values_of_no_known_scale_are_refused(tmp_path, value, dtype, text):
     deep(value, dtype).save(tmp_path / "a.tif")
     with pytest.raises(ValueError, match=f"{text}.*Received: "):
         data.load_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("value, expected", [(-5e-4, 0), (1.0005, 255)])
+def test_floats_that_rounding_moved_beyond_the_ends_are_clipped(
+    value, expected
+):
+    assert pixel(encode(deep(value, "float32"), "TIFF"), "L") == expected
+
+
+@pytest.mark.parametrize("value, dark", [(0, False), (1, True), (4095, True)])
+def test_only_a_black_image_may_be_dark(value, dark):
+    assert decode(encode(deep(value, "uint16"), "TIFF"), "L").dark == dark
 
 
 def test_values_of_12_bits_are_scaled_where_the_file_says_so():

@@ -157,6 +157,39 @@ def test_what_is_no_file_is_one_unreadable_image(tmp_path, capsys):
     ]
 
 
+def test_what_has_no_ending_and_is_no_file_is_left_out(tmp_path, capsys):
+    save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "lock").symlink_to(tmp_path / "none")
+    assert len(data.load_images(tmp_path, 8)) == 1
+    said = capsys.readouterr().out
+    assert said.endswith("special files: 2 (lock, pipe)\n")
+
+
+def test_members_of_any_name_are_read_or_named(tmp_path, capsys):
+    save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name in ("in\\a.png", "in\\b\\c.png", "d.png", "../e.png"):
+            archive.writestr(name, content)
+        archive.writestr("in\\empty\\", b"")
+    assert len(data.load_images(tmp_path / "b.zip", 8)) == 3
+    said = capsys.readouterr().out
+    assert said.endswith("archive by their names: 1 (../e.png)\n")
+    for inside, count in (("in", 2), ("in/b", 1), ("in\\b", 1)):
+        found = data.load_images(f"{tmp_path / 'b.zip'}:{inside}", 8)
+        assert len(found) == count
+
+
+def test_a_home_that_is_nobody_s_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~nobody-of-this-name").mkdir()
+    save(tmp_path / "~nobody-of-this-name" / "a.png")
+    assert len(data.load_images("~nobody-of-this-name", 8)) == 1
+    (file,) = data.image_files("~nobody-of-this-name")
+    assert file == Path("~nobody-of-this-name") / "a.png"
+
+
 def test_a_name_that_cannot_be_printed_is_escaped(tmp_path, capsys):
     save(tmp_path / "a.png")
     bad = os.fsdecode(os.fsencode(tmp_path) + b"/e\xff.png")

@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from collections import UserDict
 
 import keras
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from keras_wmgm.data import ImageBatches
 from keras_wmgm.data import streams
 from keras_wmgm.models import WaveletPyramid
+from keras_wmgm.training import fit_data
+from keras_wmgm.utils.images import check_images
 from tests.helpers import to_numpy
 from tests.models import tiny
 
@@ -199,6 +202,89 @@ def test_the_first_batch_is_refused_at_once(container):
 def test_no_batch_is_refused(data):
     with pytest.raises(ValueError, match="data has no batch"):
         streams.checked_stream(data, SHAPE)
+
+
+def test_a_mapping_of_any_kind_is_a_dictionary():
+    data = Loader(PIXELS, lambda x: UserDict(label=LABELS, image=x))
+    batches = batches_of(streams.checked_stream(data, SHAPE))
+    np.testing.assert_array_equal(np.concatenate(batches), PIXELS)
+
+
+@pytest.mark.parametrize("empty", [(), [], ([],)])
+def test_an_empty_batch_is_refused(empty):
+    data = Loader(PIXELS, lambda x: empty)
+    with pytest.raises(ValueError, match="hold images.*Received: an empty"):
+        streams.checked_stream(data, SHAPE)
+
+
+def test_a_length_that_is_too_long_is_told():
+    class Long(Loader):
+        def __len__(self):
+            return 3
+
+    stream = streams.checked_stream(Long(PIXELS, WRAPS["alone"]), SHAPE)
+    with pytest.raises(ValueError, match="Long.*yielded 2 of 3 batches"):
+        batches_of(stream)
+
+
+def test_a_method_of_the_name_map_makes_no_data_set():
+    class Unsized(Loader):
+        __len__ = None
+
+        def map(self, other):
+            pytest.fail("this `map` is another")
+
+    data = Unsized(PIXELS, WRAPS["alone"])
+    assert streams.checked_stream(data, SHAPE) is data
+
+
+def test_a_torch_loader_without_a_length_may_yield_dictionaries():
+    torch = pytest.importorskip("torch")
+
+    class Samples(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter([{"label": 1, "image": x} for x in images])
+
+    images = list(IMAGES)
+    loader = torch.utils.data.DataLoader(Samples(), batch_size=8)
+    stream = streams.checked_stream(loader, SHAPE)
+    for _ in range(2):
+        found = np.concatenate(batches_of(stream))
+        np.testing.assert_array_equal(found, IMAGES)
+    assert list(next(iter(loader))) == ["label", "image"]
+    images[12] = NAN[12]
+    with pytest.raises(ValueError, match="must be finite"):
+        batches_of(stream)
+
+
+class Inverted(ImageBatches):
+    """Batches of its own."""
+
+    def __getitem__(self, index):
+        return 255 - super().__getitem__(index)
+
+
+def test_statistics_are_those_of_the_batches_of_a_subclass():
+    data = Inverted(PIXELS, 4, shuffle=False)
+    found = np.concatenate(list(streams.pixel_batches(data, SHAPE)))
+    np.testing.assert_array_equal(found, (255 - PIXELS) / np.float32(127.5) - 1)
+
+
+def test_a_subclass_is_evaluated_by_its_batches():
+    data = Inverted(PIXELS, 4, shuffle=False)
+    held_out, _ = fit_data.held_out_data(data, SHAPE, {})
+    found = np.concatenate(batches_of(held_out))
+    np.testing.assert_array_equal(found, 255 - PIXELS)
+
+
+def test_bytes_are_not_read_to_be_checked():
+    class OnDisk:
+        shape, dtype = PIXELS.shape, PIXELS.dtype
+
+        def __len__(self):
+            return len(PIXELS)
+
+    check_images(OnDisk(), SHAPE)
 
 
 def test_a_dictionary_of_a_stream_that_cannot_be_mapped_is_refused():

@@ -1,5 +1,7 @@
+import errno
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from keras_wmgm import networks
 from keras_wmgm import presets
 from keras_wmgm.presets import folder as folders
 from keras_wmgm.presets.safety import MAX_BYTES
+from keras_wmgm.utils import lock
 from tests.models import tiny
 
 DRAW = {"num_steps": 2, "seed": 5, "verbose": 0, "dtype": "float32"}
@@ -264,6 +267,37 @@ def test_a_write_that_fails_leaves_the_old_preset_whole(
     with pytest.raises(OSError, match="no space left"):
         changed.save_to_preset(copied)
     assert {p.name: p.read_bytes() for p in copied.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "function, number", [*(("fsync", n) for n in range(3)), ("replace", 0)]
+)
+def test_a_disk_that_is_full_at_any_moment_leaves_the_old_preset_whole(
+    copied, monkeypatch, function, number
+):
+    before = {p.name: p.read_bytes() for p in copied.iterdir()}
+    changed = tiny.mixed()
+    changed.adapt(tiny.IMAGES)
+    calls, call = [], getattr(os, function)
+
+    def fail(*args):
+        calls.append(args)
+        if len(calls) > number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return call(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, fail)
+        with pytest.raises(OSError, match="cannot be written.*is kept"):
+            changed.save_to_preset(copied)
+    assert len(calls) == number + 1
+    assert {p.name: p.read_bytes() for p in copied.iterdir()} == before
+
+
+def test_a_folder_with_nothing_but_a_lock_is_free(trained, tmp_path):
+    (tmp_path / lock.NAME).touch()
+    trained.save_to_preset(tmp_path)
+    assert keras_wmgm.from_preset(tmp_path).adapted
 
 
 def test_weights_that_float16_cannot_hold_are_refused(tmp_path):

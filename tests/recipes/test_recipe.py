@@ -135,3 +135,15 @@ def test_a_run_tells_what_it_is(tmp_path):
     assert recipes.read_run(folder) == (recipe, {"data": "cats"})
     with pytest.raises(FileExistsError, match="holds a run.*Received: "):
         recipes.start_run(folder, recipe)
+
+
+def test_paths_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # Windows
+    (tmp_path / "recipe.toml").write_text(TOML)
+    recipe = recipes.read_recipe("~/recipe.toml")
+    recipes.start_run("~/run", recipe, data="~/photos")
+    assert (tmp_path / "run" / "run.json").is_file()
+    assert recipes.read_run("~/run") == (recipe, {"data": "~/photos"})
+    recipes.write_run("~/run", recipe, data="elsewhere")
+    assert recipes.read_run("~/run")[1] == {"data": "elsewhere"}

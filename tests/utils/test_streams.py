@@ -1,10 +1,13 @@
 """Streams of a command that are closed, or that nobody reads any more."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from keras_wmgm.utils import streams
 
 PATH = Path(__file__).parents[2] / "keras_wmgm" / "utils" / "streams.py"
 SCRIPT = f"""
@@ -53,3 +56,18 @@ def test_output_that_is_lost_is_an_error(tmp_path):
     done = shell(tmp_path, ">/dev/full")
     assert done.returncode == 1
     assert done.stderr.count("No space left on device") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_a_terminal_that_hangs_up_ends_no_command(monkeypatch):
+    reader, terminal = os.openpty()
+    with open(terminal, "w") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        monkeypatch.setattr("sys.stderr", stream)
+        streams.mend_streams()
+        assert sys.stdout.isatty() and sys.stderr.isatty()
+        os.close(reader)
+        print("to be read", flush=True)
+        print("a note", file=sys.stderr, flush=True)
+        with pytest.raises(OSError):
+            os.write(terminal, b"the terminal is gone")
