@@ -204,7 +204,7 @@ def test_a_second_process_on_a_run_is_refused(start, unbroken, tmp_path):
     with held(folder), held(new):
         before = content(tmp_path)
         for args in (("train", "--resume", folder), start(new)):
-            assert "Another process is at work" in refused(*args)
+            assert "Another process uses this" in refused(*args)
         assert content(tmp_path) == before
 
 
