@@ -1,6 +1,7 @@
 """Settings of every test run. The backend is the process: KERAS_BACKEND."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -72,3 +73,11 @@ def mixed_bfloat16():
     keras.config.set_dtype_policy("mixed_bfloat16")
     yield
     keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT interrupts; a job in the background is started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

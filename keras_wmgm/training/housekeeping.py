@@ -50,14 +50,14 @@ class Housekeeping(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.model.epochs_trained = epoch + 1
         self.model.use_average(True)
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss is not finite after epoch {epoch + 1}: lower the "
-                "learning rate, or clip the gradients (`global_clipnorm`); or "
-                "an image is not finite. What was saved before is kept. "
-                f"Received: loss={loss}"
-            )
+        for name, value in (logs or {}).items():
+            if name.endswith("loss") and not math.isfinite(value):
+                raise FloatingPointError(
+                    f"`{name}` is {value} after epoch {epoch + 1}: lower the "
+                    "learning rate, or clip the gradients (`global_clipnorm`); "
+                    "or an image is not finite. What was saved before is kept. "
+                    f"Received: {name}={value}"
+                )
 
 
 def without_swaps(callbacks: Any) -> list[keras.callbacks.Callback]:

@@ -118,14 +118,6 @@ def test_a_signal_stops_after_its_batch_and_the_run_is_saved(
     assert load_run(tmp_path).epochs_trained == 1
 
 
-@pytest.fixture
-def ctrl_c():
-    """SIGINT interrupts; a job in the background is started to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def test_a_second_signal_ends_at_once(model, ctrl_c):
     def twice():
         signal.raise_signal(signal.SIGINT)

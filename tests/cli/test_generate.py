@@ -251,7 +251,7 @@ def test_the_facts_beside_the_images_are_told(five, preset):
 def test_a_folder_that_another_command_fills_is_refused(preset, tmp_path):
     args = ("generate", "--preset", preset, "--output", tmp_path)
     with held(tmp_path):
-        assert "Another process is at work" in refused(*args)
+        assert "Another process uses this folder" in refused(*args)
         assert content(tmp_path) == {}
     ok(*args, *QUICK, "--num-images", 1)
     assert is_free(tmp_path)

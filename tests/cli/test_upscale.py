@@ -150,5 +150,5 @@ def test_a_folder_that_another_command_fills_is_refused(
 ):
     with held(tmp_path):
         line = refused("upscale", "--preset", preset, photos, tmp_path)
-    assert "Another process is at work" in line
+    assert "Another process uses this folder" in line
     assert content(tmp_path) == {}

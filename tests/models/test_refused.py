@@ -302,7 +302,7 @@ CASES = {
     ),
     "validation targets": (
         fit(IMAGES, validation_data=(IMAGES, IMAGES)),
-        "takes no `y`",
+        "`validation_data` is images alone",
     ),
     "validation of labels": (
         fit(IMAGES, validation_data=np.arange(4)),

@@ -485,6 +485,7 @@ def test_the_papers_preset_is_the_model_built_by_arguments():
                     num_blocks=3,
                     attention_levels=(1, 2),
                     attention_gates=False,
+                    normalization="group",
                 )
             ),
             details=factors.AdversarialFactor(
