@@ -125,6 +125,11 @@ class ScoreUNet(Network):
             **kwargs,
         )
 
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        # The first files do not say it, and mean what was the default then.
+        return cls(**{"normalization": "group", **config})
+
 
 def _check_levels(config):
     """Refuse self-attention at levels that do not exist."""

@@ -165,6 +165,19 @@ def test_sizes_that_do_not_fit_are_refused(name, shape, text):
         make()(inputs(shape))
 
 
+def test_files_that_do_not_name_a_normalization_mean_groups():
+    network = ScoreUNet(2, filters=(4, 4))
+    config = network.get_config()
+    assert config["normalization"] is None
+    twin = ScoreUNet.from_config(config)
+    assert twin.count_params() == network.count_params()
+    del config["normalization"]
+    grouped = ScoreUNet(2, filters=(4, 4), normalization="group")
+    twin = ScoreUNet.from_config(config)
+    assert twin.count_params() == grouped.count_params()
+    assert twin.count_params() > network.count_params()
+
+
 def test_new_score_network_predicts_nothing():
     make, inputs = FULL["ScoreUNet"]
     assert not to_numpy(make()(inputs())).any()
