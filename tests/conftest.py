@@ -44,6 +44,32 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(skip)
 
 
+TRACED = {
+    "diffusion",
+    "factors",
+    "golden",
+    "layers",
+    "metrics",
+    "models",
+    "networks",
+    "optimizers",
+}
+"""The folders whose tests run as TensorFlow's graphs."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _traced(request):
+    """Trace graphs only where they matter: it takes longer than all else."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(request.path.parent.name not in TRACED)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(0)
