@@ -98,7 +98,9 @@ def test_a_loss_that_is_not_finite_stops_what_keras_reads_itself(start):
     images = IMAGES.copy()
     images[12] = np.nan
     model = new(start)
-    with pytest.raises(FloatingPointError, match="not finite after epoch 1"):
+    with pytest.raises(
+        FloatingPointError, match="`coarse_loss` is nan after epoch 1"
+    ):
         model.fit(tf_data(images), epochs=2, verbose=0)
     assert model.epochs_trained == 1
 
