@@ -1,6 +1,6 @@
 """What one factor of a recipe learns in some minutes, for choosing recipes.
 
-    python -m benchmarks.factor --recipe zoo/celeba_64/recipe.toml \
+    python -m benchmarks.factor --recipe zoo/celeba_64_wsgm/recipe.toml \
         --factor detail_1 --minutes 5 --data celeba64.zip \
         --features squeezenet_v1.1_imagenet_notop.npz
 

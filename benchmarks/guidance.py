@@ -1,6 +1,6 @@
 """What a preset draws at other strengths of its guides.
 
-    python -m benchmarks.guidance --preset celeba_64 --data celeba64.zip \
+    python -m benchmarks.guidance --preset celeba_64_wsgm --data celeba64.zip \
         --features squeezenet_v1.1_imagenet_notop.npz \
         --set all=1 --set coarse=1.5,detail_3=1.5
 

@@ -4,19 +4,23 @@
 
 A recipe is made, as a TOML file in zoo/ would say it, and trained stage by
 stage: the coarse band first, then details, which begin with the weights of
-those half as fine where networks are alike. While it learns you find sample
-grids in run/samples, and run/run.keras. After Ctrl-C, after SIGTERM, after a
-power cut: the same command goes on from there, and does what an unbroken run
-would have done, but for what was left of an epoch that was stopped. A run keeps
-to the sizes and epochs it was begun with. At the end there are
+those half as fine where networks are alike. Every band is learned by diffusion,
+and drawn in some steps: a WSGM. Then this is distilled into a WMGM, which draws
+each band of details in one call. While it learns you find sample grids in
+run/samples, and run/run.keras. After Ctrl-C, after SIGTERM, after a power cut:
+the same command goes on from there, and does what an unbroken run would have
+done, but for what was left of an epoch that was stopped. A run keeps to the
+sizes and epochs it was begun with. At the end there are
 
-    run/preset/      which keras_wmgm.from_preset("run/preset") reads
-    run/samples.png  drawn by it, in large pixels as long as details are missing
+    run/preset/       which keras_wmgm.from_preset("run/preset") reads
+    run/samples.png   drawn by it, in large pixels while details are missing
+    run/fast/preset/  the WMGM, and run/fast/samples.png, drawn by that
 
 Photographs of one kind do best: a few hundred faces rather than everything.
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import keras_wmgm
@@ -27,6 +31,8 @@ from keras_wmgm.callbacks import StopOnSignal
 from keras_wmgm.callbacks import TimeLimit
 from keras_wmgm.callbacks import Watch
 from keras_wmgm.callbacks import load_run
+
+DISTILL = 0.4  # epochs of each stage, for one of the teacher's
 
 
 def recipe_of(args):
@@ -40,21 +46,31 @@ def recipe_of(args):
 
 
 def make_recipe(args):
-    """GANs for details of 128x128 and more, and diffusion for all the rest."""
-    model = {"class": "HybridWMGM", "num_levels": args.num_levels}
+    """Return the stages of a WSGM, and then those of distilling it."""
+    model = {"class": "WSGM", "num_levels": args.num_levels}
     data = {"image_size": args.image_size, "flip": True}
     recipe = recipes.Recipe.from_dict({"data": data, "model": model})
+    model, size = recipes.build_model(recipe), args.batch_size
     recipe.stages = recipes.stages_in_turn(
-        recipes.build_model(recipe),
-        epochs=args.epochs,
-        batch_size=args.batch_size,
+        model, epochs=args.epochs, batch_size=size
+    )
+    recipe.distill = recipes.distill_stages(
+        model, epochs=math.ceil(DISTILL * args.epochs), batch_size=size
     )
     return recipe
 
 
-def start_or_go_on(args, recipe, num_images):
+def run(recipe, folder, images, args, limit):
+    """Train by the stages of a recipe; return whether they came to an end."""
+    model = start_or_go_on(folder, recipe, len(images))
+    whole = learn(model, recipe, images, folder, args.save_minutes, limit)
+    finish(model, folder)
+    return whole
+
+
+def start_or_go_on(folder, recipe, num_images):
     try:
-        model = load_run(args.output)
+        model = load_run(folder)
     except FileNotFoundError:
         model = recipes.build_model(recipe)
         model.compile(recipes.build_optimizers(recipe, model, num_images))
@@ -63,15 +79,14 @@ def start_or_go_on(args, recipe, num_images):
     return model
 
 
-def learn(model, recipe, images, args):
+def learn(model, recipe, images, folder, minutes, limit):
     with StopOnSignal() as stop:
         callbacks = [
             stop,
             Watch(),  # before a run with NaN in it is saved
-            RunFolder(args.output, minutes=args.save_minutes),
-            SampleGrid(args.output / "samples", minutes=args.save_minutes),
+            RunFolder(folder, minutes=minutes),
+            SampleGrid(folder / "samples", minutes=minutes),
         ]
-        limit = TimeLimit(args.minutes)
         return recipes.train(model, recipe, images, callbacks, limit)
 
 
@@ -106,9 +121,12 @@ def main(argv=None):
         args.data, args.image_size, on_error="skip"
     )
     recipe = recipe_of(args)
-    model = start_or_go_on(args, recipe, len(images))
-    whole = learn(model, recipe, images, args)
-    finish(model, args.output)
+    rest = images, args, TimeLimit(args.minutes)
+    whole = run(recipe, args.output, *rest)
+    if whole and recipe.distill:
+        teacher = str(args.output / "preset")
+        distilled = recipes.distillation(recipe, teacher)
+        whole = run(distilled, args.output / "fast", *rest)
     if not whole:
         print("stopped before its end; the same command goes on")
 

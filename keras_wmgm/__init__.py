@@ -18,8 +18,8 @@ from keras_wmgm import networks as networks
 from keras_wmgm import optimizers as optimizers
 from keras_wmgm import presets as presets
 from keras_wmgm import recipes as recipes
-from keras_wmgm.models import HybridWMGM as HybridWMGM
 from keras_wmgm.models import WMGM as WMGM
+from keras_wmgm.models import WSGM as WSGM
 from keras_wmgm.models import MultiscaleModel as MultiscaleModel
 from keras_wmgm.models import WaveletPyramid as WaveletPyramid
 from keras_wmgm.presets import DEFAULT_PRESET as DEFAULT_PRESET

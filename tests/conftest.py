@@ -35,7 +35,25 @@ def pytest_addoption(parser):
     )
 
 
+ONCE = {
+    "benchmarks",
+    "cli",
+    "data",
+    "examples",
+    "hub",
+    "recipes",
+    "utils",
+    "zoo",
+}
+"""The folders whose tests run on one backend: what they test calls Keras
+through parts that are tested on each. Tests marked `each` are exceptions."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.path.parent.name in ONCE and "each" not in item.keywords:
+            item.add_marker("once")
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="slow; run with --slow")

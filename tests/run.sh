@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole suite: style, then the tests once per backend, a file per core.
+# The whole suite: style, then the tests of all that calls a backend, once per
+# backend; then all others (tests/conftest.py), and the slow ones, on PyTorch.
 # Arguments go to pytest: `bash tests/run.sh --slow -k haar`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,5 +24,5 @@ for backend in tensorflow jax torch; do
   echo "== KERAS_BACKEND=$backend"
   suite $backend -m "not once" "$@"
 done
-echo "== the slow ones, and those that need no backend, once"
+echo "== the slow ones, and those that run on one backend"
 suite torch --slow -m "slow or once"

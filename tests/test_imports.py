@@ -22,7 +22,8 @@ FOREIGN = {
     "tensorflow_datasets",
 }
 
-TOP = {"models", "recipes", "cli"}
+HIGH = {"models", "presets", "callbacks", "recipes", "cli"}
+TOP = {"models", "training", "sampling", "recipes", "cli"}
 ABOVE = {
     "utils": TOP | {"networks", "factors", "presets", "data", "callbacks"},
     "layers": TOP | {"networks", "factors", "presets", "data", "callbacks"},
@@ -34,8 +35,10 @@ ABOVE = {
     "presets": TOP | {"networks", "factors", "data", "callbacks"},
     "data": TOP | {"networks", "factors", "presets", "callbacks"},
     "callbacks": TOP | {"networks", "factors"},
+    "training": HIGH | {"sampling"},
+    "sampling": HIGH | {"training"},
     "models": {"recipes", "cli", "callbacks"},
-    "recipes": {"cli", "presets"},
+    "recipes": {"cli"},
 }
 """What each part of the package must not know of."""
 

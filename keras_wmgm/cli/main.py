@@ -2,6 +2,7 @@
 
 import click
 
+from keras_wmgm.cli.distill import distill
 from keras_wmgm.cli.generate import generate
 from keras_wmgm.cli.hub import presets
 from keras_wmgm.cli.hub import upload
@@ -61,5 +62,5 @@ def main(traceback):
     """
 
 
-for command in (generate, train, upscale, presets, upload):
+for command in (generate, train, distill, upscale, presets, upload):
     main.add_command(command)

@@ -26,6 +26,19 @@ class _Path(click.ParamType):
 
 PATH = _Path()
 
+
+class _Steps(click.ParamType):
+    """One number of steps, or several with commas between them."""
+
+    name = "N[,N...]"
+
+    def convert(self, value, param, ctx):
+        counts = [COUNT.convert(n, param, ctx) for n in str(value).split(",")]
+        return counts[0] if len(counts) == 1 else counts
+
+
+STEPS = _Steps()
+
 preset = click.option(
     "--preset",
     type=PATH,
@@ -34,9 +47,10 @@ preset = click.option(
 )
 num_steps = click.option(
     "--num-steps",
-    type=COUNT,
+    type=STEPS,
     default=8,
-    help="Steps of each diffusion factor.",
+    help="Steps of each diffusion factor: one number, or one for each with "
+    "commas, the coarse band first.",
 )
 sampler = click.option(
     "--sampler",

@@ -6,8 +6,10 @@ import keras
 from keras import ops
 
 from keras_wmgm.factors.adversarial_losses import LOSSES
+from keras_wmgm.factors.critics import adversarial_terms
+from keras_wmgm.factors.critics import gan_optimizer
 from keras_wmgm.factors.factor import AVERAGED
-from keras_wmgm.factors.factor import SMALL
+from keras_wmgm.factors.factor import WATCHED
 from keras_wmgm.factors.factor import Factor
 from keras_wmgm.factors.factor import FactorLoss
 from keras_wmgm.factors.factor import check_channels
@@ -15,6 +17,7 @@ from keras_wmgm.factors.factor import check_network
 from keras_wmgm.factors.factor import deserialize_networks
 from keras_wmgm.factors.factor import named_inputs
 from keras_wmgm.factors.factor import rms
+from keras_wmgm.factors.factor import spread_of
 from keras_wmgm.metrics.ssim import ssim
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_choice
@@ -29,8 +32,6 @@ WEIGHTS = (
     "gamma",
     "penalty_std",
 )
-WATCHED = 4
-"""Images of a batch that are drawn twice, to measure the effect of noise."""
 
 
 @register
@@ -187,16 +188,17 @@ class AdversarialFactor(Factor):
                 return reconstruct(condition, details)
             return ops.concatenate([condition, details], axis=-1)
 
-        real_score, real_penalty = self._judge(see, target, k, seed, training)
-        fake_score, fake_penalty = self._judge(
-            see, ops.stop_gradient(fake), k, seed, training
-        )
-        pair = LOSSES[self.adversarial_loss]
-        critic_loss, _ = pair(real_score, fake_score)
-        critic_loss = critic_loss + real_penalty + fake_penalty
-        _, adversarial = pair(
-            ops.stop_gradient(real_score),
-            self._judge_stopped(see(fake), k, training),
+        critic_loss, adversarial = adversarial_terms(
+            self.critic,
+            see,
+            target,
+            fake,
+            k,
+            seed,
+            training,
+            self.adversarial_loss,
+            self.gamma,
+            self.penalty_std,
         )
         generator_loss = self.adversarial_weight * adversarial
         generator_loss = generator_loss + self._distance(
@@ -216,8 +218,7 @@ class AdversarialFactor(Factor):
         h, c, z, other = (a[:WATCHED] for a in (target, condition, z, other))
         both = (ops.concatenate(pair, axis=0) for pair in ((c, c), (z, other)))
         f, other = ops.split(self._generate(*both, k), 2, axis=0)
-        distance = ops.maximum(ops.mean((f - h) ** 2), SMALL)
-        return ops.stop_gradient(ops.mean((f - other) ** 2) / distance)
+        return spread_of(f, other, h)
 
     def _generate(self, condition, z, k, training=False):
         inputs = named_inputs(self.generator, k, condition=condition, noise=z)
@@ -232,43 +233,6 @@ class AdversarialFactor(Factor):
     def _noise_channels(self):
         noise = self.generator.input.get("noise")
         return 0 if noise is None else noise.shape[-1]
-
-    def _judge(self, see, details, k, seed, training):
-        """Return the critic's scores, and half the penalty on them."""
-        x = see(details)
-        if not self.gamma:
-            return self._score(x, k, training), 0.0
-        noise = keras.random.normal(ops.shape(details), seed=seed)
-        both = ops.concatenate([x, see(details + self.penalty_std * noise)], 0)
-        if self._critic_has_state():
-            # The slope is measured without dropout and with fixed batch
-            # statistics, after the training pass, which updates these.
-            score, still = self._score(x, k, training), False
-            start, moved = ops.split(self._score(both, k, still), 2, axis=0)
-        else:
-            start, moved = ops.split(self._score(both, k, training), 2, axis=0)
-            score = start
-        slope = (moved - start) / self.penalty_std
-        return score, self.gamma / 2 * ops.mean(slope**2)
-
-    def _critic_has_state(self):
-        """Whether training mode makes a difference to the critic."""
-        return bool(self.critic.non_trainable_variables)
-
-    def _score(self, x, k, training):
-        inputs = named_inputs(self.critic, k, x=x)
-        return ops.cast(self.critic(inputs, training=training), "float32")
-
-    def _judge_stopped(self, x, k, training):
-        """Return the scores with a gradient to `x` and none to the critic."""
-        critic = self.critic
-        score, _ = critic.stateless_call(
-            [ops.stop_gradient(v) for v in critic.trainable_variables],
-            critic.non_trainable_variables,
-            named_inputs(critic, k, x=x),
-            training=training,
-        )
-        return ops.cast(score, "float32")
 
     def _distance(self, fake, target, condition, reconstruct):
         """Return the terms of Eq. 21 that compare with the true detail."""
@@ -301,9 +265,7 @@ class AdversarialFactor(Factor):
 
     def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
         averaged = {} if role == "critic" else AVERAGED  # it never draws
-        return keras.optimizers.Adam(
-            2e-4, beta_1=0.5, beta_2=0.9, global_clipnorm=1.0, **averaged
-        )
+        return gan_optimizer(**averaged)
 
     def get_preset_config(self):
         return {**self.get_config(), "build_critic": False}

@@ -18,18 +18,13 @@ from keras_wmgm.factors.factor import FactorLoss
 from keras_wmgm.factors.factor import check_channels
 from keras_wmgm.factors.factor import check_network
 from keras_wmgm.factors.factor import deserialize_networks
-from keras_wmgm.factors.factor import named_inputs
+from keras_wmgm.factors.factor import freeze_layer
+from keras_wmgm.factors.noise_levels import NoiseLevels
 from keras_wmgm.optimizers.conv_muon import ConvMuon
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_number
 from keras_wmgm.utils.serialization import register
-
-LOG_SNR_LIMIT = 20.0
-REACH = 3.0
-"""The log-SNR that a network is given is clipped to so many standard deviations
-around its mean. Training meets others so rarely that networks without
-normalization explode there."""
 
 
 @register
@@ -69,6 +64,10 @@ class DiffusionFactor(Factor):
             With few steps, samples lose some of their spread, and the loss
             adds up over the levels; about 1.03 corrects it. The attribute can
             be set before drawing.
+        teacher: Another factor of the same band. If given, the network learns
+            to predict what the teacher's network and guide predict together,
+            so that guided drawing takes one call a step (guidance
+            distillation). It never learns, and presets leave it out.
         **kwargs: Keras's layer arguments (`name`, `trainable`).
 
     Example:
@@ -90,7 +89,9 @@ class DiffusionFactor(Factor):
         Table 1, for the distribution of the noise levels
         ([arXiv:2206.00364](https://arxiv.org/abs/2206.00364)); Karras et al.,
         "Guiding a Diffusion Model with a Bad Version of Itself", Eq. 3 and 4
-        ([arXiv:2406.02507](https://arxiv.org/abs/2406.02507)).
+        ([arXiv:2406.02507](https://arxiv.org/abs/2406.02507)); Meng et al.,
+        "On Distillation of Guided Diffusion Models", section 3.1, for the
+        teacher ([arXiv:2210.03142](https://arxiv.org/abs/2210.03142)).
     """
 
     takes_steps = True
@@ -108,6 +109,7 @@ class DiffusionFactor(Factor):
         guide: keras.Model | None = None,
         guidance: float = 1.0,
         temperature: float = 1.0,
+        teacher: "DiffusionFactor | None" = None,
         **kwargs,
     ):
         super().__init__(condition_noise, **kwargs)
@@ -124,20 +126,31 @@ class DiffusionFactor(Factor):
         self.temperature = check_number(
             "temperature", temperature, low=0, above=True
         )
-        self.log_snr_mean = check_number("log_snr_mean", log_snr_mean)
-        self.log_snr_std = check_number(
-            "log_snr_std", log_snr_std, low=0, above=True
-        )
+        self.log_snr_mean, self.log_snr_std = log_snr_mean, log_snr_std
+        levels = self.levels  # checks both
+        self.log_snr_mean, self.log_snr_std = levels.mean, levels.std
         self.grid = check_choice("grid", grid, GRIDS)
         self.t_max = check_number("t_max", t_max, low=0, above=True)
         self.t_min = check_number("t_min", t_min, low=0)
         self.times(1)
+        self.teacher = as_teacher(teacher)
+
+    training_only = ("teacher",)
+    frozen = ("teacher",)
 
     @property
-    def networks(self) -> dict[str, keras.Model]:
-        if self.guide is None:
-            return {"draw": self.network}
-        return {"draw": self.network, "guide": self.guide}
+    def levels(self) -> NoiseLevels:
+        """The noise levels of training."""
+        return NoiseLevels(self.log_snr_mean, self.log_snr_std)
+
+    @property
+    def networks(self) -> dict[str, keras.layers.Layer]:
+        networks = {
+            "draw": self.network,
+            "guide": self.guide,
+            "teacher": self.teacher,
+        }
+        return {key: n for key, n in networks.items() if n is not None}
 
     @property
     def is_new(self) -> bool:
@@ -147,12 +160,15 @@ class DiffusionFactor(Factor):
         return bool(last) and not any(value.any() for value in values)
 
     def drawing(self) -> tuple[keras.Model, ...]:
-        return tuple(self.networks.values())
+        networks = (self.network, self.guide)
+        return tuple(n for n in networks if n is not None)
 
     def check_band(self, channels: int, condition: int, k: int) -> None:
         super().check_band(channels, condition, k)
         for network in self.drawing():
             check_channels(network, "x", channels)
+        if self.teacher is not None:
+            self.teacher.check_band(channels, condition, k)
 
     def times(self, num_steps: int):
         """Return the grid of a sampler with this many network calls."""
@@ -171,57 +187,60 @@ class DiffusionFactor(Factor):
     ) -> FactorLoss:
         condition = self.corrupt(condition, seed, training)
         losses, calibrations = {}, {}
-        for role, network in self.networks.items():
-            if self.learns(role):
+        for role in ("draw", "guide"):
+            if role in self.networks and self.learns(role):
                 losses[role], calibrations[role] = self._match(
-                    network, target, condition, k, seed, training
+                    role, target, condition, k, seed, training
                 )
         return FactorLoss(losses, calibrations.get("draw"))
 
-    def _match(self, network, x_0, condition, k, seed, training):
+    def _match(self, role, x_0, condition, k, seed, training):
         """Return a network's loss, and the calibration of its estimates."""
-        log_snr = self._draw_log_snr(ops.shape(x_0)[0], seed)
+        log_snr = self.levels.draw(ops.shape(x_0)[0], seed)
         noise = keras.random.normal(ops.shape(x_0), seed=seed)
         x_t = diffuse(x_0, noise, log_snr)
-        v = self._velocity(network, x_t, log_snr, condition, k, training)
-        loss = ops.mean((v - velocity(x_0, noise, log_snr)) ** 2)
+        v = self.levels.velocity(
+            self.networks[role], x_t, log_snr, condition, k, training
+        )
+        wanted = velocity(x_0, noise, log_snr)
+        if role == "draw" and self.teacher is not None:
+            wanted = ops.stop_gradient(
+                self.teacher.predict_velocity(x_t, log_snr, condition, k)
+            )
+        loss = ops.mean((v - wanted) ** 2)
         return loss, _calibration(x_0, denoised(x_t, v, log_snr))
 
-    def _draw_log_snr(self, batch, seed):
-        """Draw normal log-SNRs whose quantiles are spread over the batch."""
-        shift = keras.random.uniform((), seed=seed)
-        ranks = ops.arange(batch, dtype="float32") + shift
-        ranks = ranks / ops.cast(batch, "float32")
-        # The inverse of the normal distribution function, which is infinite
-        # at 0 and 1.
-        ranks = ops.clip(ranks, 1e-5, 1 - 1e-5)
-        normal = 2**0.5 * ops.erfinv(2 * ranks - 1)
-        log_snr = self.log_snr_mean + self.log_snr_std * normal
-        return ops.clip(log_snr, -LOG_SNR_LIMIT, LOG_SNR_LIMIT)
-
-    def _velocity(self, network, x_t, log_snr, condition, k, training=False):
-        reach = REACH * self.log_snr_std
-        told = ops.clip(
-            log_snr, self.log_snr_mean - reach, self.log_snr_mean + reach
-        )
-        inputs = named_inputs(
-            network, k, x=x_t, log_snr=told, condition=condition
-        )
-        return ops.cast(network(inputs, training=training), "float32")
-
     @property
-    def _is_guided(self):
+    def is_guided(self) -> bool:
+        """Whether drawing calls the guide."""
         return self.guide is not None and self.guidance != 1
 
-    def _guided_velocity(self, x_t, log_snr, condition, k):
-        v = self._velocity(self.network, x_t, log_snr, condition, k)
-        if not self._is_guided:
+    def predict_velocity(
+        self,
+        x_t: Tensor,
+        log_snr: Tensor,
+        condition: Tensor | None = None,
+        k: int = 0,
+        guided: bool = True,
+    ) -> Tensor:
+        """Return the velocity that the network predicts, with its guide's help.
+
+        Args:
+            x_t: Noisy data, `(batch, height, width, channels)`.
+            log_snr: Its noise levels, `(batch,)`.
+            condition: The whitened coarse band of the same level, or `None`.
+            k: The level, 0 where there is no condition.
+            guided: Whether the guide is used.
+        """
+        inputs = (x_t, log_snr, condition, k)
+        v = self.levels.velocity(self.network, *inputs)
+        if not (guided and self.is_guided):
             return v
-        v_guide = self._velocity(self.guide, x_t, log_snr, condition, k)
+        v_guide = self.levels.velocity(self.guide, *inputs)
         return v + (self.guidance - 1) * (v - v_guide)
 
     def calls(self, num_steps: int = 8, sampler: str | None = None) -> int:
-        return 2 * num_steps if self._is_guided else num_steps
+        return 2 * num_steps if self.is_guided else num_steps
 
     def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
         clipped = {**AVERAGED, "global_clipnorm": 1.0}
@@ -261,7 +280,7 @@ class DiffusionFactor(Factor):
 
         def denoiser(x, log_snr):
             log_snr = ops.broadcast_to(log_snr, (ops.shape(x)[0],))
-            v = self._guided_velocity(x, log_snr, condition, k)
+            v = self.predict_velocity(x, log_snr, condition, k)
             return denoised(x, v, log_snr)
 
         steps = noise.get("steps")
@@ -284,11 +303,34 @@ class DiffusionFactor(Factor):
             and keras.saving.serialize_keras_object(self.guide),
             "guidance": self.guidance,
             "temperature": self.temperature,
+            "teacher": self.teacher
+            and keras.saving.serialize_keras_object(self.teacher),
         }
+
+    def get_preset_config(self):
+        return {**self.get_config(), "teacher": None}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**deserialize_networks(config, ("network", "guide")))
+        names = ("network", "guide", "teacher")
+        return cls(**deserialize_networks(config, names))
+
+
+def as_teacher(teacher: DiffusionFactor | None) -> DiffusionFactor | None:
+    """Return a factor that others learn from, which learns nothing itself.
+
+    Raises:
+        ValueError: If it is no `DiffusionFactor`.
+    """
+    if teacher is None:
+        return None
+    if not isinstance(teacher, DiffusionFactor):
+        raise ValueError(
+            "`teacher` must be a `DiffusionFactor`, whose network knows the "
+            f"scores of the band. Received: teacher={teacher!r}"
+        )
+    freeze_layer(teacher)
+    return teacher
 
 
 def _calibration(x_0, guess):

@@ -13,6 +13,9 @@ from keras_wmgm.utils.checks import check_number
 SMALL = 1e-8
 """The least that a measure is divided by."""
 
+WATCHED = 4
+"""Images of a batch that are drawn twice, to measure the effect of noise."""
+
 AVERAGED = {"use_ema": True, "ema_momentum": 0.999}
 """How an optimizer averages the weights of a network that draws."""
 
@@ -67,6 +70,9 @@ class Factor(keras.layers.Layer):
     """The roles of `networks` that only training needs. Presets hold no
     weights of them."""
 
+    frozen: tuple[str, ...] = ()
+    """The roles of `networks` that never learn, such as a teacher."""
+
     def __init__(self, condition_noise: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.condition_noise = check_number(
@@ -78,11 +84,11 @@ class Factor(keras.layers.Layer):
         self.built = True
 
     @property
-    def networks(self) -> dict[str, keras.Model]:
-        """The learned networks by role; `"draw"` is the one that draws.
+    def networks(self) -> dict[str, keras.layers.Layer]:
+        """The networks by role; `"draw"` is the one that draws.
 
-        Other networks help it to learn, as a critic does, or to draw
-        (`drawing`), as a guide does.
+        Other networks help it to learn, as a critic or a teacher does, or to
+        draw (`drawing`), as a guide does.
         """
         raise NotImplementedError
 
@@ -127,6 +133,13 @@ class Factor(keras.layers.Layer):
 
     def prepare_training(self) -> None:
         """Make the networks that only training needs; none by default."""
+
+    def check_training(self) -> None:
+        """Refuse to learn if something that learning needs is missing.
+
+        Raises:
+            ValueError: If so; it says what to do.
+        """
 
     def check_band(self, channels: int, condition: int, k: int) -> None:
         """Refuse a band that does not fit the networks.
@@ -237,6 +250,11 @@ class Factor(keras.layers.Layer):
 
 def named_inputs(network: keras.Model, k: int, **tensors: Tensor) -> dict:
     """Return the inputs that `network` takes, such as the scale index."""
+    tensors = {
+        name: ops.convert_to_tensor(tensor)
+        for name, tensor in tensors.items()
+        if tensor is not None
+    }
     batch = ops.shape(next(iter(tensors.values())))[0]
     tensors["scale"] = ops.full((batch,), float(k), dtype="float32")
     return {name: tensors[name] for name in network.input}
@@ -286,6 +304,26 @@ def _is_model(network):
     return isinstance(network, keras.Model) and network.built
 
 
+def freeze_layer(layer: keras.layers.Layer) -> None:
+    """Make a layer, and all layers in it, learn nothing."""
+    # TensorFlow passes over a value that is there already, as after loading,
+    # and then the layers within would not learn of it.
+    layer.trainable = True
+    layer.trainable = False
+
+
 def rms(x: Tensor) -> Tensor:
     """Return the root of the mean square, in float32."""
     return ops.sqrt(ops.mean(ops.square(ops.cast(x, "float32"))))
+
+
+def spread_of(f: Tensor, other: Tensor, h: Tensor) -> Tensor:
+    """Return `E|f - f'|^2 / E|f - h|^2`; see `FactorLoss`.
+
+    Args:
+        f: Draws under some conditions.
+        other: Other draws under the same conditions.
+        h: The true details.
+    """
+    distance = ops.maximum(ops.mean((f - h) ** 2), SMALL)
+    return ops.stop_gradient(ops.mean((f - other) ** 2) / distance)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_wmgm.training.averages import take_over
+from keras_wmgm.training.parts import freeze
 from keras_wmgm.training.precision import refuse_float16
 from keras_wmgm.training.role_optimizer import RoleOptimizer
 from keras_wmgm.training.role_optimizer import optimizers_by_role
@@ -59,10 +60,12 @@ class Compiling:
         _refuse_unknown(unknown)
         for part in self.parts:
             part.factor.prepare_training()
+        freeze(self.parts)
         refuse_float16(self)
         before = self.optimizer.by_role if self.compiled else {}
-        by_role = optimizers_by_role(optimizer, self.parts.roles, before)
-        variables = {role.name: role.variables for role in self.parts.roles}
+        roles = self.parts.learning
+        by_role = optimizers_by_role(optimizer, roles, before)
+        variables = {role.name: role.variables for role in roles}
         made = RoleOptimizer(by_role, variables)
         arguments = {
             "run_eagerly": run_eagerly,
@@ -74,7 +77,7 @@ class Compiling:
         state = self.training_state
         state.arguments, state.compiled = arguments, {}
         state.averages = take_over(state.averages, by_role.values())
-        self._set_active(self.parts.present)
+        self._set_active(self.parts.learning)
 
     def get_compile_config(self) -> dict | None:
         if not self.compiled:

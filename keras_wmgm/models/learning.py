@@ -16,6 +16,8 @@ from keras_wmgm.training.housekeeping import Housekeeping
 from keras_wmgm.training.housekeeping import without_swaps
 from keras_wmgm.training.losses import reported
 from keras_wmgm.training.losses import total_loss
+from keras_wmgm.training.parts import check_training
+from keras_wmgm.training.parts import freeze
 from keras_wmgm.training.state import TrainingState
 from keras_wmgm.types import Tensor
 from keras_wmgm.utils.interrupts import Interrupts
@@ -62,6 +64,15 @@ class Learning:
             training,
             self._track,
         )
+
+    def zero_grad(self, *args, **kwargs):
+        """Forget the gradients of the last step; only PyTorch calls this.
+
+        Keras finds PyTorch's parameters by the paths of variables. Two
+        networks may share these, and then gradients would add up.
+        """
+        for variable in self.trainable_variables:
+            variable.value.grad = None
 
     def _learning_parts(self):
         names = {role.part.name for role in self.training_state.active}
@@ -137,6 +148,7 @@ class Learning:
         self._check_compiled("fit")
         check_arguments(super().fit, kwargs)
         roles = self.parts.select(factors)
+        check_training(roles)
         adapting = not self.adapted
         if adapting:
             check_reiterable(x)
@@ -158,7 +170,7 @@ class Learning:
                 )
         finally:
             self.use_average(True)
-            self._set_active(self.parts.present)
+            self._set_active(self.parts.learning)
 
     def _set_active(self, roles, function=None):
         """Note which roles learn, and let the factors know.
@@ -169,6 +181,7 @@ class Learning:
             roles: The roles.
             function: `"train"`, `"test"` or `None`: what is called next.
         """
+        freeze(self.parts)
         state = self.training_state
         state.active = roles
         self.optimizer.active = frozenset(role.name for role in roles)
@@ -202,19 +215,20 @@ class Learning:
         """
         batch = self._batch(super().train_on_batch, x, kwargs)
         self.use_average(False)
-        self._set_active(self.parts.present, "train")
+        self._set_active(self.parts.learning, "train")
         return super().train_on_batch(batch, **kwargs)
 
     def test_on_batch(self, x: Any, **kwargs):
         """Return what `fit` reports, on one batch; see `train_on_batch`."""
         batch = self._batch(super().test_on_batch, x, kwargs)
-        self._set_active(self.parts.present, "test")
+        self._set_active(self.parts.learning, "test")
         return super().test_on_batch(batch, **kwargs)
 
     def _batch(self, method, x, kwargs):
         """Return a batch of images, or refuse it."""
         self._check_compiled(method.__name__)
         self._check_adapted(method.__name__)
+        check_training(self.parts.learning)
         check_arguments(method, kwargs)
         (batch,) = check_batch(x, self.image_shape)
         return batch
@@ -246,9 +260,10 @@ class Learning:
             return self._evaluate(x, kwargs, self.training_state.active)
         self._check_compiled("evaluate")
         self._check_adapted("evaluate")
+        check_training(self.parts.learning)
         check_arguments(super().evaluate, kwargs)
         data, kwargs = held_out_data(x, self.image_shape, kwargs)
-        return self._evaluate(data, kwargs, self.parts.present)
+        return self._evaluate(data, kwargs, self.parts.learning)
 
     def _evaluate(self, data, kwargs, roles):
         before = self.training_state.active

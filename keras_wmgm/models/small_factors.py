@@ -5,10 +5,7 @@ the convolutions. The networks of details have the same weights at every size,
 so that one can start from the weights of another (zoo/NOTES.md has figures).
 """
 
-from keras_wmgm.factors.adversarial_factor import AdversarialFactor
 from keras_wmgm.factors.diffusion_factor import DiffusionFactor
-from keras_wmgm.networks.detail_critic import DetailCritic
-from keras_wmgm.networks.detail_unet import DetailUNet
 from keras_wmgm.networks.score_unet import ScoreUNet
 
 CONDITION_NOISE = 0.1
@@ -24,15 +21,4 @@ def detail_diffusion(channels: int) -> DiffusionFactor:
     network = ScoreUNet(3 * channels, condition_channels=channels)
     return DiffusionFactor(
         network, grid="karras", condition_noise=CONDITION_NOISE
-    )
-
-
-def detail_gan(channels: int) -> AdversarialFactor:
-    """Return the GAN of one large detail band."""
-    return AdversarialFactor(
-        DetailUNet(channels),
-        DetailCritic(4 * channels, normalization=None),
-        adversarial_loss="relativistic",
-        mse_weight=0.05,
-        condition_noise=CONDITION_NOISE,
     )

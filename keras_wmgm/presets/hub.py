@@ -48,15 +48,7 @@ def fetch(
     """
     from huggingface_hub import constants
 
-    options = {
-        "repo_id": source.repo_id,
-        "revision": source.revision,
-        "allow_patterns": list(names),
-        "cache_dir": cache_dir,
-        "token": token,
-        "library_name": "keras_wmgm",
-        "library_version": __version__,
-    }
+    options = _options(source, names, cache_dir, token)
     offline = local_files_only or constants.HF_HUB_OFFLINE
     if offline or COMMIT.fullmatch(source.revision):
         folder = _cached(names, options)
@@ -64,6 +56,44 @@ def fetch(
             return folder or _download(source, names, options)
         raise _not_cached(source, cache_dir, local_files_only)
     return _download(source, names, options)
+
+
+def cached_commit(
+    source: HubHandle,
+    cache_dir: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = True,
+) -> str | None:
+    """Return the commit that a branch or a tag has in the cache, or `None`."""
+    folder = _cached([], _options(source, [], cache_dir, token))
+    return folder and folder.name
+
+
+def follow(
+    source: HubHandle,
+    names: Sequence[str],
+    cache_dir: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+) -> None:
+    """Let the cache know where a branch points, once its files are there.
+
+    The client would note it before it downloads, and then an old copy could
+    not be found any more if that failed.
+
+    Args:
+        source: As of `fetch`.
+        names: As of `fetch`.
+        cache_dir: As of `fetch`.
+        token: As of `fetch`.
+        local_files_only: As of `fetch`.
+    """
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        _snapshot(_options(source, names, cache_dir, token))
+    except (HTTPError, OSError):
+        pass  # the files are there; the next call notes it
 
 
 def is_cached(
@@ -79,6 +109,19 @@ def is_cached(
         revision=source.revision,
     )
     return isinstance(path, str)
+
+
+def _options(source, names, cache_dir, token):
+    """Return the arguments of the client's `snapshot_download`."""
+    return {
+        "repo_id": source.repo_id,
+        "revision": source.revision,
+        "allow_patterns": list(names),
+        "cache_dir": cache_dir,
+        "token": token,
+        "library_name": "keras_wmgm",
+        "library_version": __version__,
+    }
 
 
 def _cached(names, options) -> Path | None:
@@ -97,8 +140,9 @@ def _download(source, names, options) -> Path:
     from huggingface_hub.errors import HTTPError
 
     try:
-        _check_there(source, names, options["token"])
-        return _snapshot(options)
+        commit = _find_commit(source, names, options["token"])
+        by_commit = {**options, "revision": commit}
+        return _cached(names, by_commit) or _snapshot(by_commit)
     except (HTTPError, OSError) as error:
         reason = first_cause(error)
         usable = _is_ours(error) or _unreachable(reason)
@@ -114,8 +158,11 @@ def _download(source, names, options) -> Path:
         raise _translated(source, reason, options["cache_dir"]) from error
 
 
-def _check_there(source, names, token):
-    """Ask for the list of files, without waiting for long."""
+def _find_commit(source, names, token) -> str:
+    """Return the commit of a revision, which must have the files.
+
+    This does not wait for long.
+    """
     from huggingface_hub import HfApi
 
     info = HfApi(token=token).model_info(
@@ -128,6 +175,7 @@ def _check_there(source, names, token):
             f"The repository has no {missing[0]}: it is no preset of "
             f"keras_wmgm, or not a whole one. Received: {source}"
         )
+    return info.sha
 
 
 def _snapshot(options) -> Path:

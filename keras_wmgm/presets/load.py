@@ -6,6 +6,7 @@ raw configuration, the version, the class, and the structure of the weights.
 
 import os
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -26,6 +27,13 @@ from keras_wmgm.presets.source import Source
 from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.writing import as_path
 from keras_wmgm.version import __version__
+
+OLD_WSGM = "keras_wmgm>HybridWMGM"
+WSGM = {
+    "module": "keras_wmgm.models.wsgm",
+    "class_name": "WSGM",
+    "registered_name": "keras_wmgm>WSGM",
+}
 
 
 def from_preset(
@@ -107,12 +115,30 @@ def load_as(
     }
     custom_objects = custom_objects or {}
     source = _source(handle, parse_handle(handle), load_weights, options)
-    folder = source.find(_described_in(source.place))
-    source = source.pinned(folder)
+    cached = source.cached()
+    try:
+        return _load(cls, handle, source, load_weights, custom_objects)
+    except OSError as error:
+        refused = isinstance(error, (FileNotFoundError, PermissionError))
+        if cached is None or (refused and not error.errno):
+            raise
+        warnings.warn(
+            f"{source.place} has a newer commit that cannot be downloaded "
+            f"({error}); what is cached already is used.",
+            stacklevel=2,
+        )
+        return _load(cls, handle, cached, load_weights, custom_objects)
+
+
+def _load(cls, handle, branch, load_weights, custom_objects):
+    """Make the model of a source."""
+    folder = branch.find(_described_in(branch.place))
+    source = branch.pinned(folder)
     config = _read_config(folder, custom_objects)
     facts = _read_facts(folder, required=load_weights)
     _check_class(config, cls, handle, custom_objects)
     weights = _find_weights(source, facts) if load_weights else None
+    branch.settle(source, [CONFIG, METADATA])
     model = build(config, custom_objects, folder)
     if weights:
         fill(model, *weights)
@@ -177,6 +203,13 @@ def _read_config(folder, custom_objects) -> dict:
             "The folder holds a model of another library: `registered_name` "
             f"must begin with 'keras_wmgm>'. Received: {name!r} in {folder}"
         )
+    if name == OLD_WSGM:
+        warnings.warn(
+            "The preset was made when its class was called `HybridWMGM`; it "
+            f"is opened as a `WSGM`. Received: {folder}",
+            stacklevel=2,
+        )
+        config |= WSGM
     check_config(config, custom_objects)
     return config
 

@@ -51,6 +51,26 @@ class Source:
         place = HubHandle(self.place.repo_id, folder.name)
         return Source(place, self.sums, self.options)
 
+    def cached(self) -> "Source | None":
+        """Return this source at the commit that is cached, if it is a branch.
+
+        `None` for a folder, a commit, and what is not in the cache.
+        """
+        if isinstance(self.place, Path):
+            return None
+        commit = hub.cached_commit(self.place, **self.options)
+        if commit in (None, self.place.revision):
+            return None
+        place = HubHandle(self.place.repo_id, commit)
+        return Source(place, self.sums, self.options)
+
+    def settle(self, pinned: "Source", names: Sequence[str]) -> None:
+        """Note that a commit, whose files are there, is this branch's."""
+        if pinned.place == self.place or self.options.get("local_files_only"):
+            return
+        if self.cached() != pinned:
+            hub.follow(self.place, names, **self.options)
+
     def check_sum(self, path: Path, expected: str) -> None:
         """Refuse a file of another content; from a cache, remove it.
 

@@ -4,6 +4,9 @@ from keras_wmgm.recipes.build import build_model as build_model
 from keras_wmgm.recipes.build import build_optimizers as build_optimizers
 from keras_wmgm.recipes.build import renew_rates as renew_rates
 from keras_wmgm.recipes.build import tuning_optimizers as tuning_optimizers
+from keras_wmgm.recipes.distill import can_be_distilled as can_be_distilled
+from keras_wmgm.recipes.distill import distill_stages as distill_stages
+from keras_wmgm.recipes.distill import distillation as distillation
 from keras_wmgm.recipes.in_turn import stages_in_turn as stages_in_turn
 from keras_wmgm.recipes.recipe import Recipe as Recipe
 from keras_wmgm.recipes.recipe import Stage as Stage

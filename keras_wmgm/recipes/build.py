@@ -5,14 +5,17 @@ from typing import Any
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_wmgm import models
 from keras_wmgm.factors.adversarial_factor import AdversarialFactor
 from keras_wmgm.factors.diffusion_factor import DiffusionFactor
 from keras_wmgm.factors.factor import Factor
+from keras_wmgm.models import CLASSES
+from keras_wmgm.models import WMGM
 from keras_wmgm.networks.detail_critic import DetailCritic
 from keras_wmgm.networks.detail_unet import DetailUNet
 from keras_wmgm.networks.score_unet import ScoreUNet
 from keras_wmgm.optimizers.conv_muon import ConvMuon
+from keras_wmgm.presets.load import from_preset
+from keras_wmgm.recipes.distill import check_distill
 from keras_wmgm.recipes.recipe import Recipe
 from keras_wmgm.recipes.transfer import check_starts
 from keras_wmgm.training.parts import Role
@@ -31,13 +34,34 @@ def build_model(recipe: Recipe) -> keras.Model:
             from one with other weights.
     """
     keras.utils.set_random_seed(recipe.seed)
+    if "teacher" in recipe.model:
+        return _student(recipe)
     arguments = dict(recipe.model)
-    model_class = getattr(models, arguments.pop("class"))
+    model_class = CLASSES[arguments.pop("class")]
     size = recipe.data["image_size"]
     channels = recipe.data.get("channels", 3)
     arguments["image_shape"] = (size, size, channels)
     arguments.update(_factors(recipe.model, channels))
     model = _call("model", model_class, seed=recipe.seed, **arguments)
+    check_starts(recipe, model)
+    check_distill(recipe, model)
+    return model
+
+
+def _student(recipe):
+    """Make a model from its teacher."""
+    teacher = from_preset(recipe.model["teacher"])
+    size = recipe.data.get("image_size", teacher.image_shape[0])
+    shape = (size, size, recipe.data.get("channels", teacher.image_shape[2]))
+    if shape != teacher.image_shape:
+        raise ValueError(
+            "The images must have the teacher's size and channels, "
+            f"{teacher.image_shape}. Received: {shape}"
+        )
+    name = {k: recipe.model[k] for k in ("name",) if k in recipe.model}
+    model = WMGM.from_teacher(teacher, seed=recipe.seed, **name)
+    for part in model.parts:  # so that the recipe has all optimizers
+        part.factor.prepare_training()
     check_starts(recipe, model)
     return model
 
@@ -109,7 +133,7 @@ def build_optimizers(
         num_images: Number of training images, from which the number of steps
             of a decay follows.
     """
-    roles = model.parts.present
+    roles = model.parts.learning
     known = sorted({name for role in roles for name in (role.name, role.kind)})
     for name in recipe.optimizers:
         check_choice("optimizers", name, known)
@@ -136,7 +160,7 @@ def tuning_optimizers(model: keras.Model) -> dict[str, dict]:
         role.name: {
             "learning_rate": 0.1 * float(role.default_optimizer().learning_rate)
         }
-        for role in model.parts.present
+        for role in model.parts.learning
         if not role.training_only
     }
 
@@ -186,7 +210,7 @@ def rates_by_time(
     """
     tables = {
         role.name: whole_table(recipe.optimizers, role)
-        for role in model.parts.present
+        for role in model.parts.learning
     }
     return {
         name: table.get("warmup_steps", 0)

@@ -61,7 +61,7 @@ def stages_in_turn(
 
 def _parts_of(model):
     """Return the names that can be trained alone: factors, then guides."""
-    guides = [r.name for r in model.parts.present if r.kind == "guide"]
+    guides = [r.name for r in model.parts.learning if r.kind == "guide"]
     if "guide" in guides:  # of shared details; `fit` takes it for all guides
         guides = ["guide"]
     return [*model.factors, *guides]

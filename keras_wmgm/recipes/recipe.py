@@ -10,7 +10,7 @@ image_size = 128
 flip = true                    mirror each image half of the time
 
 [model]                        arguments of the class, and:
-class = "HybridWMGM"           or "WMGM", "MultiscaleModel"
+class = "WSGM"                 or "WMGM", "MultiscaleModel"
 num_levels = 4
 
 [model.coarse]                 arguments of the factor; may be left out
@@ -38,6 +38,16 @@ batch_size = 64
 factors = ["detail_1"]
 start_from = "detail_2"        with the weights of a factor like it
 
+[[distill]]                    then, for a `WSGM`: the stages of a `WMGM` that
+factors = ["detail_1"]         draws its details in one call each
+steps = 300
+
+A model may have a teacher instead of factors, the preset of a `WSGM`:
+
+[model]
+class = "WMGM"
+teacher = "celeba_64_wsgm"
+
 TOML has no `None`: write "none".
 """
 
@@ -48,6 +58,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 
+from keras_wmgm.models import CLASSES
 from keras_wmgm.utils.checks import check_choice
 from keras_wmgm.utils.checks import check_count
 from keras_wmgm.utils.checks import check_number
@@ -55,9 +66,10 @@ from keras_wmgm.utils.checks import check_optional_count
 from keras_wmgm.utils.writing import as_path
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-CLASSES = ("HybridWMGM", "WMGM", "MultiscaleModel")
 DATA_KEYS = ("source", "image_size", "crop", "channels", "flip", "on_error")
-MODEL_KEYS = ("class", "num_levels", "gan_levels", "coarse", "details", "name")
+MODEL_KEYS = ("class", "num_levels", "coarse", "details", "name", "teacher")
+OLD_CLASSES = {"HybridWMGM": "WSGM"}
+"""The names of classes in the first recipes."""
 
 
 @dataclass
@@ -136,6 +148,7 @@ class Recipe:
         model: The model's class and arguments.
         optimizers: Arguments of optimizers, by role as `compile` takes them.
         stages: What is trained, one after the other.
+        distill: The stages of the distillation that follows, if any.
         description: The resulting model, in words.
         seed: Seed of weights, order and all random numbers in training.
         precision: Keras's dtype policy while training.
@@ -155,6 +168,7 @@ class Recipe:
     model: dict[str, Any]
     optimizers: dict[str, dict] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=lambda: [Stage()])
+    distill: list[Stage] = field(default_factory=list)
     description: str = ""
     seed: int = 0
     precision: str = "float32"
@@ -165,19 +179,21 @@ class Recipe:
         _check_keys("data", self.data, DATA_KEYS)
         check_count("image_size", self.data.get("image_size", 0))
         _check_keys("model", self.model, MODEL_KEYS)
-        self.model.setdefault("class", "HybridWMGM")
+        name = self.model.get("class", "WSGM")
+        self.model["class"] = OLD_CLASSES.get(name, name)
         check_choice("class", self.model["class"], CLASSES)
         _check_table("optimizers", self.optimizers)
         for name, values in self.optimizers.items():
             _check_table(f"optimizers.{name}", values)
         if not self.stages:
             raise ValueError("A recipe needs at least one stage.")
-        for stage in self.stages[:-1]:
+        for stage in [*self.stages[:-1], *self.distill]:
             if stage.is_endless:
                 raise ValueError(
                     "Every stage but the last needs `epochs`, `steps` or "
                     f"`minutes`. Received: {stage}"
                 )
+        _check_teacher(self.model, self.distill)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
@@ -195,15 +211,17 @@ class Recipe:
                 f"Received: {list(values)}"
             )
         stages = [_stage(stage) for stage in values.get("stages", [{}])]
-        return cls(**{**values, "stages": stages})
+        distill = [_stage(stage) for stage in values.get("distill", [])]
+        return cls(**{**values, "stages": stages, "distill": distill})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a file, for `from_dict`."""
         values = asdict(self)
-        values["stages"] = [
-            {k: v for k, v in stage.items() if v is not None}
-            for stage in values["stages"]
-        ]
+        for name in ("stages", "distill"):
+            values[name] = [
+                {k: v for k, v in stage.items() if v is not None}
+                for stage in values[name]
+            ]
         return values
 
 
@@ -231,6 +249,25 @@ def read_recipe(path: str | os.PathLike) -> Recipe:
 def _stage(values):
     _check_keys("stages", values, Stage.__dataclass_fields__)
     return Stage(**values)
+
+
+def _check_teacher(model, distill):
+    """Refuse a teacher beside what it sets."""
+    if "teacher" not in model:
+        return
+    if distill:
+        raise ValueError(
+            "[[distill]] is for a model without a teacher. "
+            f"Received: teacher={model['teacher']!r}"
+        )
+    set_too = ("num_levels", "coarse", "details")
+    others = [key for key in set_too if key in model]
+    if others or model["class"] != "WMGM":
+        raise ValueError(
+            "`teacher` is for the class 'WMGM', and sets its levels and "
+            f"factors. Received: class={model['class']!r}, "
+            f"{', '.join(others) or 'teacher'}"
+        )
 
 
 def _check_table(where, values):

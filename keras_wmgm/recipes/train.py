@@ -169,6 +169,8 @@ def read_run(folder: str | os.PathLike) -> tuple[Recipe, dict[str, Any]]:
         )
     try:
         facts = json.loads(path.read_text())
+        # Of the first version; such a run's model is in its `run.keras`.
+        facts["recipe"]["model"].pop("gan_levels", None)
         return Recipe.from_dict(facts.pop("recipe")), facts
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(

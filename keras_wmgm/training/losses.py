@@ -12,7 +12,7 @@ from keras_wmgm.types import Tensor
 
 def reported(part: Part) -> list[str]:
     """Return the names of the losses and measures of a part."""
-    losses = [f"{role.name}_loss" for role in part.roles]
+    losses = [f"{r.name}_loss" for r in part.roles if not r.frozen]
     measures = [
         measured_at(measure, k)
         for k in part.levels

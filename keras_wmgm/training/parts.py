@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_wmgm.factors.factor import Factor
+from keras_wmgm.factors.factor import freeze_layer
 from keras_wmgm.utils.checks import check_choice
 
 APART = "guide"
@@ -32,7 +33,7 @@ class Role:
     part: "Part" = field(repr=False)
 
     @property
-    def network(self) -> keras.Model | None:
+    def network(self) -> keras.layers.Layer | None:
         """The network; `None` before `compile` makes it."""
         return self.part.factor.networks.get(self.key)
 
@@ -40,6 +41,11 @@ class Role:
     def training_only(self) -> bool:
         """Whether drawing does not need the network."""
         return self.key in self.part.factor.training_only
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the network never learns."""
+        return self.key in self.part.factor.frozen
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -151,6 +157,11 @@ class Parts:
         """The roles whose networks have been made."""
         return tuple(role for role in self.roles if role.network is not None)
 
+    @property
+    def learning(self) -> tuple[Role, ...]:
+        """The roles that learn, of those whose networks have been made."""
+        return tuple(role for role in self.present if not role.frozen)
+
     def select(self, names: Any = None) -> tuple[Role, ...]:
         """Return the roles that `fit(factors=names)` trains.
 
@@ -161,7 +172,7 @@ class Parts:
             ValueError: For names of no factor and no role.
         """
         if names is None:
-            return self.present
+            return self.learning
         meanings = self._meanings()
         chosen = set()
         for name in as_list(names):
@@ -171,22 +182,36 @@ class Parts:
                 f"`factors` must name one or more of {', '.join(meanings)}. "
                 f"Received: factors={names!r}"
             )
-        return tuple(role for role in self.present if role in chosen)
+        return tuple(role for role in self.learning if role in chosen)
 
     def _meanings(self) -> dict[str, set[Role]]:
         """Return the roles that each name stands for."""
-        meanings = {role.name: {role} for role in self.present}
-        for role in self.present:
+        meanings = {role.name: {role} for role in self.learning}
+        for role in self.learning:
             meanings.setdefault(role.kind, set()).add(role)
             if role.key == "draw":
                 meanings[f"draw{role.part.suffix}"] = {role}
         meanings["detail"] = set()
         for part in self.all:
             together = {r for r in part.roles if r.kind != APART}
-            meanings[part.name] = together & set(self.present)
+            meanings[part.name] = together & set(self.learning)
             if part.kind == "detail":
                 meanings["detail"] |= meanings[part.name]
         return meanings
+
+
+def freeze(parts: Iterable[Part]) -> None:
+    """Freeze what never learns, also after `model.trainable = True`."""
+    for part in parts:
+        for role in part.roles:
+            if role.frozen and role.network is not None:
+                freeze_layer(role.network)
+
+
+def check_training(roles: Iterable[Role]) -> None:
+    """Refuse to train roles whose factors lack something that they need."""
+    for part in {role.part.name: role.part for role in roles}.values():
+        part.factor.check_training()
 
 
 def as_list(value: Any) -> list:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wmgm import HybridWMGM
+from keras_wmgm import WSGM
 from keras_wmgm.callbacks import SampleGrid
 from keras_wmgm.data import image_grid
+from keras_wmgm.models.small_factors import detail_diffusion
 from tests.helpers import wave
 from tests.models import tiny
 
@@ -52,7 +53,7 @@ def test_details_that_nothing_has_learned_are_left_out(tmp_path):
         grid.draw(tmp_path / name)
         return np.asarray(Image.open(tmp_path / name)).astype("int32")
 
-    model = HybridWMGM((16, 16, 3), num_levels=2)
+    model = WSGM((16, 16, 3), num_levels=2)
     model.adapt(wave((4, 16, 16, 3)))
     grid = SampleGrid(tmp_path, num_images=1, num_steps=2)
     grid.set_model(model)
@@ -70,7 +71,8 @@ def test_details_that_nothing_has_learned_are_left_out(tmp_path):
 
 
 def test_what_a_gan_draws_upon_nothing_is_left_out(tmp_path):
-    model = HybridWMGM((16, 16, 3), num_levels=2, gan_levels=1)
+    details = [tiny.gan(3), detail_diffusion(3)]
+    model = WSGM((16, 16, 3), num_levels=2, details=details)
     model.adapt(wave((4, 16, 16, 3)))
     grid = SampleGrid(tmp_path, num_images=1, num_steps=2)
     grid.set_model(model)

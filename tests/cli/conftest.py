@@ -1,6 +1,7 @@
 import keras
 import pytest
 
+from keras_wmgm.cli import new_plan
 from keras_wmgm.cli import plan
 from tests.cli.command import photographs
 from tests.helpers import wave
@@ -28,4 +29,5 @@ def preset(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     """No run of a test goes on for the default hour."""
-    monkeypatch.setattr(plan, "DEFAULT_MINUTES", 1e-4)
+    for module in (plan, new_plan):
+        monkeypatch.setattr(module, "DEFAULT_MINUTES", 1e-4)

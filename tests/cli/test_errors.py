@@ -67,10 +67,9 @@ REFUSED = {
     # Models.
     f"{TRAIN} --factors coarse,detial": "Did you mean 'detail'?",
     f"{TRAIN} --num-levels 4": "multiple of 16. The nearest that fit: 16",
-    f"{TRAIN} --num-levels 1 --gan-levels 2": "must be at most the number of",
-    f"{TRAIN} --model wmgm --gan-levels 1": "is for --model hybrid",
+    f"{TRAIN} --model hybrid": "'hybrid' is not one of 'wmgm', 'wsgm'",
     f"{FROM} --image-size 8": "Received: --init-from and --image-size",
-    f"{FROM} --channels 1 --model wmgm": "--init-from and --model, --channels",
+    f"{FROM} --channels 1 --model wmgm": "Received: --init-from and --channels",
     f"{TRAIN} --epochs 0": "0 is not in the range x>=1",
     f"{TRAIN} --minutes 0": "0.0 is not in the range x>0",
     # Presets.

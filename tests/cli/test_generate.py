@@ -36,6 +36,7 @@ def five(preset, tmp_path_factory):
     return folder
 
 
+@pytest.mark.each
 def test_a_grid_is_what_the_model_generates(draw, preset, tmp_path):
     args = ("--num-images", 5, "--seed", 3, "--sampler", "ddim")
     said = draw(*args, "--output", tmp_path / "new" / "grid.png")
@@ -51,6 +52,18 @@ def test_a_grid_is_what_the_model_generates(draw, preset, tmp_path):
     np.testing.assert_array_equal(cells[:5], drawn)
     assert np.all(cells[5] == 255)
     assert drawn.std() > 10
+
+
+def test_each_factor_may_have_its_own_steps(preset, tmp_path):
+    model = keras_wmgm.from_preset(preset)
+    stepping = [f for f in model.factors.values() if f.takes_steps]
+    steps = list(range(1, 1 + len(stepping)))
+    given = ",".join(map(str, steps))
+    output = tmp_path / "drawn.png"
+    args = ("--preset", preset, "--num-images", 1, "--output", output)
+    ok("generate", *args, "--num-steps", given)
+    drawn = model.generate(1, num_steps=steps, seed=0, verbose=0)
+    np.testing.assert_array_equal(pixels(output), drawn[0])
 
 
 def test_the_same_seed_draws_the_same_file(draw, tmp_path):

@@ -15,10 +15,11 @@ import pytest
 import keras_wmgm
 from keras_wmgm import recipes
 from keras_wmgm.callbacks import load_run
+from keras_wmgm.cli import new_plan
 from keras_wmgm.cli import plan as plans
+from keras_wmgm.cli import running
 from keras_wmgm.cli import train as command
 from keras_wmgm.cli.progress import Progress
-from keras_wmgm.models.hybrid_wmgm import GAN_SIZE
 from tests.callbacks.held import held
 from tests.cli.command import content
 from tests.cli.command import ok
@@ -170,7 +171,8 @@ def test_the_preset_tells_how_it_was_made(unbroken, recipe, photos):
     assert (metadata["data"], metadata["num_images"]) == ("waves", 8)
     assert (metadata["epochs"], metadata["class"]) == (3, "MultiscaleModel")
     run_json = json.loads((unbroken / "run.json").read_text())
-    assert run_json == {"data": str(photos), "recipe": expected}
+    facts = {"data": str(photos), "ended": True}
+    assert run_json == {**facts, "recipe": expected}
 
 
 @pytest.mark.parametrize("epoch", [pytest.param(0, marks=pytest.mark.slow), 1])
@@ -226,7 +228,7 @@ def test_an_optimizer_that_the_recipe_has_no_more_is_told(unbroken, tmp_path):
 def test_an_output_that_cannot_be_made_is_refused_first(
     start, in_tmp, tmp_path, monkeypatch, output
 ):
-    monkeypatch.setattr(plans, "read_recipe", None)
+    monkeypatch.setattr(new_plan, "read_recipe", None)
     said = refused(*start(output))
     assert "too long" in said or "there is a file" in said
     assert content(tmp_path) == {} and not list(tmp_path.iterdir())
@@ -236,7 +238,9 @@ def test_paths_may_begin_at_home(start, tmp_path, monkeypatch, photos):
     """Also where the shell has left them as they are: --output=~/run."""
     monkeypatch.setenv("HOME", str(photos.parent))
     plan = []
-    monkeypatch.setattr(command, "_run", lambda *args: plan.append(args[0]))
+    monkeypatch.setattr(
+        command, "run_and_tell", lambda *args: plan.append(args[0])
+    )
     run("train", "--data=~/photos", "--image-size=8", f"--output={tmp_path}/r")
     assert plan[0].facts["data"] == str(photos)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -276,7 +280,7 @@ def test_a_run_stops_after_some_minutes(tmp_path, photos):
 def test_factors_share_the_minutes_also_when_a_run_goes_on(tmp_path, photos):
     folder = tmp_path / "run"
     args = ("--data", photos, "--image-size", 8, "--output", folder)
-    said = ok("train", *args, "--minutes", 1 / 600)
+    said = ok("train", *args, "--model", "wsgm", "--minutes", 1 / 600)
     assert f"Time is up. More: keras-wmgm train --resume {folder}" in said
     recipe, _ = recipes.read_run(folder)
     shares = [stage.minutes * 600 for stage in recipe.stages]
@@ -329,10 +333,10 @@ class Record(keras.callbacks.Callback):
 def test_a_run_from_a_preset_warms_its_critics_up(
     preset, photos, tmp_path, monkeypatch
 ):
-    record, train = Record(), command.train_stages
-    monkeypatch.setattr(plans, "CRITIC_WARMUP_STEPS", 3)
+    record, train = Record(), running.train_stages
+    monkeypatch.setattr(new_plan, "CRITIC_WARMUP_STEPS", 3)
     monkeypatch.setattr(
-        command,
+        running,
         "train_stages",
         lambda *args: train(*args[:3], [*args[3], record], *args[4:]),
     )
@@ -372,19 +376,25 @@ def test_a_run_from_a_preset_warms_its_critics_up(
         (keras_wmgm.DEFAULT_PRESET, keras_wmgm.DEFAULT_PRESET),
         ("/home/me/gone/cats", "cats"),
         ("/home/me/gone/cats/preset", "cats"),
+        ("/home/me/gone/cats/teacher", "cats"),
     ],
 )
 def test_where_a_preset_was_is_not_told(start, name, tmp_path):
     facts = {"data": str(tmp_path), "init_from": start}
-    plan = plans.Plan(None, tmp_path, facts, None)
-    assert command._origin(plan) == {"init_from": name, "tuned": True}
+    made = recipes.Recipe({"image_size": 8}, {})
+    plan = plans.Plan(made, tmp_path, facts, None)
+    assert running._origin(plan) == {"init_from": name, "tuned": True}
+    made.model = {"class": "WMGM", "teacher": start}
+    told = {**made.to_dict(), "model": {"class": "WMGM", "teacher": name}}
+    plan = plans.Plan(made, tmp_path, {}, None)
+    assert running._origin(plan) == {"teacher": name, "recipe": told}
 
 
 @pytest.mark.parametrize("inside", ["", ":train", ":train/../test"])
 @pytest.mark.parametrize("ending", [".zip", ".ZIP"])
 def test_a_zip_file_is_named_from_everywhere(in_tmp, ending, inside):
     expected = f"{Path.cwd() / 'photos'}{ending}{inside}"
-    assert plans._absolute(f"photos{ending}{inside}") == expected
+    assert plans.absolute(f"photos{ending}{inside}") == expected
 
 
 @pytest.fixture(scope="module")
@@ -434,18 +444,18 @@ def test_a_recipe_takes_what_fits_from_a_preset_of_its_size(
         "init_from": str(unbroken / "preset"),
     }
     recipe.write_text(text)
-    plan = plans.make_plan({**given, "output": tmp_path / "same"})
+    plan = new_plan.make_plan({**given, "output": tmp_path / "same"})
     stages = recipes.read_recipe(recipe).stages
-    steps = plans.CRITIC_WARMUP_STEPS
+    steps = new_plan.CRITIC_WARMUP_STEPS
     warmup = recipes.Stage(["critic"], steps=steps, batch_size=4)
     assert plan.recipe.stages == [warmup, *stages]
 
     recipe.write_text(
         text.replace("filters = [4], head", "filters = [8], head")
     )
-    plan = plans.make_plan({**given, "output": tmp_path / "wider"})
+    plan = new_plan.make_plan({**given, "output": tmp_path / "wider"})
     assert plan.recipe.stages == stages
-    found = tiny.weights(command._started(plan))
+    found = tiny.weights(running._started(plan))
     source = tiny.weights(keras_wmgm.from_preset(unbroken / "preset"))
     tiny.assert_equal({"coarse": found["coarse"]}, {"coarse": source["coarse"]})
     assert found["detail"][0].shape != source["detail"][0].shape
@@ -453,7 +463,7 @@ def test_a_recipe_takes_what_fits_from_a_preset_of_its_size(
 
 def test_critics_of_others_are_not_warmed_up(preset, photos, in_tmp):
     given = {"data": str(photos), "output": "a", "init_from": str(preset)}
-    plan = plans.make_plan({**given, "factors": "coarse", "epochs": 2})
+    plan = new_plan.make_plan({**given, "factors": "coarse", "epochs": 2})
     assert plan.recipe.stages == [recipes.Stage(["coarse"], epochs=2)]
 
 
@@ -463,23 +473,26 @@ def test_critics_of_others_are_not_warmed_up(preset, photos, in_tmp):
 )
 def test_the_levels_follow_from_the_size(photos, in_tmp, size, levels):
     given = {"data": str(photos), "output": "a", "image_size": size}
-    plan = plans.make_plan({**given, "minutes": None})
+    plan = new_plan.make_plan({**given, "minutes": None})
     assert plan.recipe.model == {
-        "class": "HybridWMGM",
+        "class": "WSGM",
         "num_levels": levels,
     }
-    assert plan.minutes == plans.DEFAULT_MINUTES
+    names = [f"detail_{k}" for k in range(levels, 0, -1)]
     stages = [(s.factors, s.start_from) for s in plan.recipe.stages]
-    names = [None, *(f"detail_{k}" for k in range(levels, 0, -1))]
-    assert stages[0] == (["coarse"], None)
-    assert [factors for factors, _ in stages[1:]] == [[n] for n in names[1:]]
-    gans = sum(size >> k >= GAN_SIZE for k in range(1, levels + 1))
-    starts = [None, *names[1:]][:levels]
-    if 0 < gans < levels:
-        starts[levels - gans] = None
-    assert [start for _, start in stages[1:]] == starts
-    minutes = sum(s.minutes for s in plan.recipe.stages)
-    assert minutes == pytest.approx(plans.DEFAULT_MINUTES)
+    starts = [None, None, *names]
+    assert stages == [
+        ([name], start)
+        for name, start in zip(["coarse", *names], starts, strict=False)
+    ]
+    assert [s.factors for s in plan.recipe.distill] == [[n] for n in names]
+    # Both share the time.
+    parts = (plan.recipe.stages, plan.recipe.distill)
+    minutes = [sum(stage.minutes for stage in part) for part in parts]
+    share = new_plan.DISTILL_SHARE
+    expected = [plans.DEFAULT_MINUTES * s for s in (1 - share, share)]
+    assert minutes == pytest.approx(expected)
+    assert plan.minutes == pytest.approx(expected[0])
     if size in (32, 40):
         model = recipes.build_model(plan.recipe)
         assert model.image_shape == (size, size, 3)
@@ -502,10 +515,10 @@ def test_options_are_what_the_run_is_made_of(photos, tmp_path):
         "seed": 9,
         "precision": "mixed_bfloat16",
     }
-    plan = plans.make_plan(given)
+    plan = new_plan.make_plan(given)
     assert plan.recipe == recipes.Recipe(
         data={"image_size": 16, "channels": 1, "crop": "stretch", "flip": True},
-        model={"class": "WMGM", "num_levels": 1},
+        model={"class": "WSGM", "num_levels": 1},
         stages=[
             recipes.Stage([name], epochs=7, batch_size=5)
             for name in ("coarse", "detail")

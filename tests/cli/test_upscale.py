@@ -25,6 +25,7 @@ def upscaled(preset, path, scale=2, seed=0):
     )[0]
 
 
+@pytest.mark.each
 @pytest.mark.parametrize("scale", [2, 4])
 def test_a_file_is_what_the_model_upscales(
     enlarge, preset, photos, tmp_path, scale

@@ -6,6 +6,8 @@ from keras_wmgm.data import ImageBatches
 from tests.helpers import wave
 from tests.models import tiny
 
+pytestmark = pytest.mark.each
+
 # Each image is told by its first pixel.
 IMAGES = 0.5 * wave((11, 4, 6, 2))
 IMAGES[:, 0, 0, 0] = IMAGES[:, 0, -1, 0] = np.arange(11) / 20

@@ -16,6 +16,8 @@ from keras_wmgm.utils.images import check_images
 from tests.helpers import to_numpy
 from tests.models import tiny
 
+pytestmark = pytest.mark.each
+
 SHAPE = (8, 8, 1)
 IMAGES, PIXELS = tiny.IMAGES, tiny.PIXELS
 LABELS = np.arange(16)

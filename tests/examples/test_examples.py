@@ -162,21 +162,25 @@ def test_a_folder_s_recipe_is_of_a_size_for_photographs():
         (["detail_2"], 7, "detail_3"),
         (["detail_1"], 7, "detail_2"),
     ]
+    assert [(s.factors, s.epochs, s.start_from) for s in recipe.distill] == [
+        ([f"detail_{k}"], 3, None) for k in (3, 2, 1)
+    ]
     args = ["photos/", "--image-size", "256", "--num-levels", "5"]
     recipe = train_on_folder.make_recipe(train_on_folder.parse(args))
-    assert keras_wmgm.recipes.build_model(recipe).network_calls(8) == 41
+    assert keras_wmgm.recipes.build_model(recipe).network_calls(8) == 48
 
 
 def test_training_goes_on_as_if_it_had_not_been_stopped(
     photos, tmp_path, monkeypatch, capsys
 ):
-    made = keras_wmgm.HybridWMGM
-    small = {"coarse": tiny.diffusion, "details": lambda _: tiny_details()}
+    """Stopped while the teacher learns, and while it is distilled."""
+    made = keras_wmgm.WSGM
 
-    def hybrid(*args, **kwargs):
-        return made(*args, **{n: f(3) for n, f in small.items()}, **kwargs)
+    def small(**kwargs):
+        details = [tiny.diffusion(9, condition=3) for _ in range(2)]
+        return made(coarse=tiny.diffusion(3), details=details, **kwargs)
 
-    monkeypatch.setattr(models, "HybridWMGM", hybrid)
+    monkeypatch.setitem(models.CLASSES, "WSGM", small)
 
     def run(folder, *options):
         train_on_folder.main(
@@ -184,35 +188,52 @@ def test_training_goes_on_as_if_it_had_not_been_stopped(
             + ["--image-size", str(SIZE), "--batch-size", "4"]
             + ["--save-minutes", "0", "--epochs", "2", *options]
         )
+        return capsys.readouterr().out
 
     class PowerCut(keras.callbacks.Callback):
+        at = 3
+
         def on_epoch_end(self, epoch, logs=None):
-            if epoch == 3:
+            if epoch == self.at:
                 raise ZeroDivisionError
 
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+    fast = folder / "fast"
+    with monkeypatch.context() as patch:
         patch.setattr(train_on_folder, "Watch", PowerCut)
-        run(folder)
-    assert load_run(folder).epochs_trained == 3
-    run(folder, "--epochs", "9")  # keeps to those it began with
+        with pytest.raises(ZeroDivisionError):
+            run(folder)
+        assert load_run(folder).epochs_trained == 3
+        assert not fast.exists()
+        PowerCut.at = 1  # of the distillation, as the rest begins with 3
+        with pytest.raises(ZeroDivisionError):
+            run(folder, "--epochs", "9")  # keeps to those it began with
     assert "going on after epoch 3" in capsys.readouterr().out
+    assert load_run(folder).epochs_trained == 6
+    assert load_run(fast).epochs_trained == 1
+    assert "going on after epoch 1" in run(folder)
     run(tmp_path / "unbroken")
-    model = load_run(folder)
-    assert model.epochs_trained == 6
-    unbroken = load_run(tmp_path / "unbroken")
-    tiny.assert_equal(tiny.weights(model), tiny.weights(unbroken), 1e-6)
+    model, student = load_run(folder), load_run(fast)
+    assert (model.epochs_trained, student.epochs_trained) == (6, 2)
+    for found, name in ((model, "unbroken"), (student, "unbroken/fast")):
+        expected = tiny.weights(load_run(tmp_path / name))
+        tiny.assert_equal(tiny.weights(found), expected, 1e-6)
     names = [p.name for p in sorted((folder / "samples").iterdir())]
     assert names == [f"epoch_000{i}.png" for i in range(1, 7)]
-    run(tmp_path / "short", "--minutes", "1e-9")
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "the same command goes on" in run(
+        tmp_path / "short", "--minutes", "1e-9"
+    )
     assert load_run(tmp_path / "short").epochs_trained == 1
-    preset = keras_wmgm.from_preset(tmp_path / "run/preset")
-    images = preset.generate(16, seed=0, verbose=0)
-    assert_shows(tmp_path / "run/samples.png", images, 4, 1)
-    # float16 on the disk moves a pixel a little.
-    images = model.generate(16, seed=0, verbose=0)
-    assert_shows(tmp_path / "run/samples.png", images, 4, 12)
+    assert not (tmp_path / "short" / "fast").exists()
+    for place, found, calls in ((folder, model, 24), (fast, student, 10)):
+        preset = keras_wmgm.from_preset(place / "preset")
+        assert type(preset) is type(found)
+        assert preset.network_calls(8) == calls
+        images = preset.generate(16, seed=0, verbose=0)
+        assert_shows(place / "samples.png", images, 4, 1)
+        # float16 on the disk moves a pixel a little.
+        images = found.generate(16, seed=0, verbose=0)
+        assert_shows(place / "samples.png", images, 4, 12)
 
 
 def test_fine_tuning_moves_all_that_draws(preset, photos, tmp_path):

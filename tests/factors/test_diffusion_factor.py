@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_wmgm import diffusion
 from keras_wmgm import factors
+from keras_wmgm.factors.noise_levels import NoiseLevels
 from tests.helpers import fill
 from tests.helpers import to_numpy
 from tests.helpers import wave
@@ -59,7 +60,7 @@ def loss(factor, target, condition=None, training=True, seed=3):
 def drawn(factor, shape, seed=3):
     """Return the log-SNRs and the noise of one loss."""
     seed = keras.random.SeedGenerator(seed)
-    log_snr = to_numpy(factor._draw_log_snr(shape[0], seed))
+    log_snr = to_numpy(factor.levels.draw(shape[0], seed))
     return log_snr, to_numpy(keras.random.normal(shape, seed=seed))
 
 
@@ -92,7 +93,7 @@ def test_the_exact_denoiser_has_the_datas_standard_deviation(std):
 def test_log_snrs_have_the_stated_law():
     factor = tiny.diffusion(log_snr_mean=-0.7, log_snr_std=1.6)
     seed = keras.random.SeedGenerator(0)
-    batches = [to_numpy(factor._draw_log_snr(64, seed)) for _ in range(20)]
+    batches = [to_numpy(factor.levels.draw(64, seed)) for _ in range(20)]
     values = np.stack(batches)
     np.testing.assert_allclose(values.mean(axis=1), -0.7, 0, 0.15)
     np.testing.assert_allclose(values.std(axis=1), 1.6, 0.1)
@@ -112,7 +113,7 @@ def normal_cdf(x):
 
 def test_log_snrs_have_the_documented_defaults():
     factor = tiny.diffusion()
-    values = to_numpy(factor._draw_log_snr(4096, keras.random.SeedGenerator(0)))
+    values = to_numpy(factor.levels.draw(4096, keras.random.SeedGenerator(0)))
     np.testing.assert_allclose([values.mean(), values.std()], [1, 2.4], 1e-2)
 
 
@@ -216,7 +217,7 @@ def test_a_network_is_told_only_what_it_often_meets(monkeypatch):
     np.testing.assert_allclose(drawn, 5.0, rtol=1e-3)
     # At 15 the velocity is the noise, and its error (7 - n)^2.
     levels = ops.full((64,), 15.0)
-    monkeypatch.setattr(factor, "_draw_log_snr", lambda *_: levels)
+    monkeypatch.setattr(NoiseLevels, "draw", lambda *_: levels)
     target = ops.zeros((64, 8, 8, 2))
     seed = keras.random.SeedGenerator(0)
     loss = factor.loss(target, seed=seed).losses["draw"]

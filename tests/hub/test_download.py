@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import threading
+from contextlib import nullcontext as nothing
 
 import huggingface_hub
 import keras
@@ -96,6 +97,31 @@ def test_cached_files_serve_where_the_hub_does_not(hub, preset, cache, silence):
     assert keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache).adapted
     silence()
     assert keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache).adapted
+
+
+@pytest.mark.parametrize("part", ["/resolve/", "/lfs/"])
+def test_a_copy_stays_in_use_until_the_new_one_is_whole(
+    hub, preset, cache, tmp_path, part
+):
+    hub.add("me/tiny", preset)
+    keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache)
+    newer = keras_wmgm.from_preset(preset)
+    old = tiny.weights(newer)
+    newer.coarse.network.set_weights(
+        [w + 1 for w in newer.coarse.network.get_weights()]
+    )
+    newer.save_to_preset(tmp_path / "newer")
+    hub.add("me/tiny", tmp_path / "newer")
+    hub.faults = {part: 500}
+    with pytest.warns(match="newer commit") if part == "/lfs/" else nothing():
+        model = keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache)
+    tiny.assert_equal(tiny.weights(model), old)
+    options = {"cache_dir": cache, "local_files_only": True}
+    model = keras_wmgm.from_preset("hf://me/tiny", **options)
+    tiny.assert_equal(tiny.weights(model), old)
+    hub.faults = {}
+    model = keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache)
+    tiny.assert_equal(tiny.weights(model), tiny.weights(newer))
 
 
 def test_broken_transfers_are_gone_on_with(hub, preset, cache, monkeypatch):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_wmgm import WMGM
-from keras_wmgm import HybridWMGM
+from keras_wmgm import WSGM
 from keras_wmgm import MultiscaleModel
 from keras_wmgm import recipes
 from keras_wmgm.optimizers import ConvMuon
@@ -53,13 +53,13 @@ def test_each_level_has_a_factor_of_its_own():
 
 
 @pytest.mark.parametrize("kind", [SCORE, GAN], ids=["diffusion", "gan"])
-@pytest.mark.parametrize("name", ["WMGM", "HybridWMGM", "MultiscaleModel"])
+@pytest.mark.parametrize("name", ["WMGM", "WSGM", "MultiscaleModel"])
 def test_one_table_of_details_is_shared(name, kind):
     tables = {"coarse": SCORE, "details": kind}
     model = recipes.build_model(
         make({"class": name, "num_levels": 2, **tables}, channels=1)
     )
-    classes = {c.__name__: c for c in (WMGM, HybridWMGM, MultiscaleModel)}
+    classes = {c.__name__: c for c in (WMGM, WSGM, MultiscaleModel)}
     assert type(model) is classes[name]
     assert model.shares_details and model.image_shape == (8, 8, 1)
     assert model.networks["detail"].config["num_scales"] == 2
@@ -96,7 +96,6 @@ def test_weights_are_drawn_from_the_recipes_seed():
         ({"coarse": {"kind": "flow"}}, "`kind` must be one of"),
         ({"details": [GAN]}, "a list of 2 factors"),
         ({"details": [{**GAN, "gama": 1}, SCORE]}, "gama"),
-        ({"gan_levels": 1}, "gan_levels"),
     ],
 )
 def test_what_makes_no_model_is_refused(change, text):
@@ -294,6 +293,7 @@ class Log(keras.callbacks.Callback):
         self.model.stop_training |= epoch == self.stop_after
 
 
+@pytest.mark.each
 def test_stages_follow_and_go_on_where_they_were(model):
     coarse = {"factors": ["coarse"], "epochs": 2, "batch_size": 8}
     detail = {"factors": ["detail_2"], "steps": 3, "batch_size": 8}
@@ -353,7 +353,7 @@ def test_a_guide_learns_by_adam_where_nothing_is_said():
     table = {**SCORE, "guide": {"filters": [2]}, "guidance": 1.2}
     recipe = make(
         {
-            "class": "HybridWMGM",
+            "class": "WSGM",
             "num_levels": 1,
             "coarse": SCORE,
             "details": [table],

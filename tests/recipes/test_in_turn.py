@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_wmgm import WMGM
-from keras_wmgm import HybridWMGM
+from keras_wmgm import WSGM
 from keras_wmgm import recipes
 from keras_wmgm.callbacks import TimeLimit
 from tests.recipes.test_build import GAN
@@ -97,7 +97,7 @@ def test_one_name_will_do_and_an_end_is_needed():
 
 
 def test_the_small_factors_begin_with_each_other():
-    stages = recipes.stages_in_turn(HybridWMGM((64, 64, 3), 3), minutes=5)
+    stages = recipes.stages_in_turn(WSGM((64, 64, 3), 3), minutes=5)
     starts = [stage.start_from for stage in stages]
     assert starts == [None, None, "detail_3", "detail_2"]
 

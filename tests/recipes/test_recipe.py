@@ -16,6 +16,7 @@ VALUES = {
         {"factors": ["coarse"], "steps": 100, "batch_size": 64},
         {"batch_size": 16},
     ],
+    "distill": [],
 }
 TOML = """
 description = "cats"
@@ -63,9 +64,10 @@ def test_what_is_left_out():
         "seed": 0,
         "precision": "float32",
         "data": {"image_size": 8},
-        "model": {"class": "HybridWMGM"},
+        "model": {"class": "WSGM"},
         "optimizers": {},
         "stages": [{"batch_size": 32}],
+        "distill": [],
     }
 
 
@@ -80,7 +82,7 @@ def test_what_is_left_out():
         ("data.image_size", "8", "`image_size` must be a whole number"),
         ("model", [], r"\[model\] must be a table"),
         ("model.klass", 3, "Did you mean 'class'"),
-        ("model.class", "WGMG", "Did you mean 'WMGM'"),
+        ("model.class", "WMGN", "Did you mean 'WMGM'"),
         ("optimizers", "Adam", r"\[optimizers\] must be a table"),
         ("optimizers.coarse", "Adam", r"\[optimizers.coarse\] must be a table"),
         ("stages", [], "at least one stage"),
