@@ -206,14 +206,11 @@ def test_roles_are_those_that_learn(trained):
 @pytest.mark.parametrize(
     "factors, moved",
     [
-        ("detail_1", {"detail_1", "fake_1"}),
-        ("fake_2", {"fake_2"}),
-        ("draw_2", {"detail_2"}),
-        ("coarse", {"coarse"}),
-        (
-            None,
-            set(ROLES),
-        ),
+        ("detail_1", ["detail_1", "fake_1"]),
+        ("fake_2", ["fake_2"]),
+        ("draw_2", ["detail_2"]),
+        ("coarse", ["coarse"]),
+        (None, ROLES),
     ],
     ids=str,
 )
@@ -224,7 +221,7 @@ def test_what_is_trained_moves_and_nothing_else(teacher, factors, moved):
     fill(model.networks["fake_2"])
     before = tiny.weights(model)
     history = model.fit(factors=factors, **{**FIT, "x": IMAGES[:8]}).history
-    assert tiny.moved(tiny.weights(model), before) == moved
+    assert tiny.moved(tiny.weights(model), before) == set(moved)
     shown = {name for name in history if name.endswith("_loss")}
     assert shown == {f"{role}_loss" for role in moved}
     assert all(np.isfinite(values).all() for values in history.values())

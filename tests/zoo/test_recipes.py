@@ -35,7 +35,7 @@ def has_teacher(name):
     return "teacher" in recipe.model
 
 
-@pytest.mark.parametrize("name", filter(has_teacher, RECIPES))
+@pytest.mark.parametrize("name", list(filter(has_teacher, RECIPES)))
 def test_stages_distill_every_factor_once(name):
     recipe = keras_wmgm.recipes.read_recipe(RECIPES[name])
     trained = [name for stage in recipe.stages for name in stage.factors]
