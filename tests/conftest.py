@@ -37,10 +37,12 @@ def pytest_addoption(parser):
 
 ONCE = {
     "benchmarks",
+    "callbacks",
     "cli",
     "data",
     "examples",
     "hub",
+    "presets",
     "recipes",
     "utils",
     "zoo",

@@ -41,8 +41,7 @@ def distill(sample_minutes, save_minutes, **given):
     """Distill a WSGM into a WMGM, which draws each detail in one call.
 
     The images are those the teacher was trained on, or others like them. The
-    output folder is that of a run, as of `keras-wmgm train`, which also
-    resumes it.
+    output folder is that of a run; `keras-wmgm train --resume` continues it.
 
     \b
         keras-wmgm distill --preset run/teacher --data photos/ --output fast

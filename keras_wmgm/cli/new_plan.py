@@ -9,11 +9,14 @@ from keras_wmgm.cli.options import check_apart
 from keras_wmgm.cli.options import check_folder
 from keras_wmgm.cli.options import make_folder
 from keras_wmgm.cli.plan import DEFAULT_MINUTES
+from keras_wmgm.cli.plan import DISTILL
+from keras_wmgm.cli.plan import TEACHER
 from keras_wmgm.cli.plan import Plan
 from keras_wmgm.cli.plan import absolute
 from keras_wmgm.cli.plan import flags
 from keras_wmgm.cli.plan import time_limit
 from keras_wmgm.presets.load import from_preset
+from keras_wmgm.presets.registry import REGISTRY
 from keras_wmgm.presets.registry import WEIGHTS
 from keras_wmgm.recipes import Recipe
 from keras_wmgm.recipes import Stage
@@ -77,7 +80,7 @@ def distill_plan(given: dict[str, Any]) -> Plan:
     _check_new(folder)
     check_folder(folder / "preset", WEIGHTS)
     check_apart(given["data"], folder)
-    teacher = from_preset(given["preset"], load_weights=False)
+    teacher = from_preset(given["preset"])
     length = {"epochs": given.get("epochs")}
     if "epochs" not in given:
         length = {"minutes": given.get("minutes", DISTILL_MINUTES)}
@@ -186,7 +189,9 @@ def _init(recipe, given):
 
 def _place(preset):
     """Return the absolute path of a preset's folder, or the preset's name."""
-    return str(Path(preset).resolve()) if Path(preset).is_dir() else preset
+    if preset in REGISTRY or not Path(preset).is_dir():
+        return preset
+    return str(Path(preset).resolve())
 
 
 def _square(image_shape):
@@ -247,6 +252,12 @@ def _check_new(folder):
             "A run needs a folder, and there is a file of this name. "
             f"Received: {folder}"
         )
+    for name in (DISTILL, TEACHER):
+        if (folder / name).exists():
+            raise FileExistsError(
+                f"The folder has a {name}/, a name that runs use; choose "
+                f"another --output. Received: {folder}"
+            )
     if (folder / FACTS).exists() or (folder / RUN_FILE).exists():
         raise FileExistsError(
             f"The folder holds a run; go on with it: `keras-wmgm train "

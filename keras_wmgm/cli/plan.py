@@ -40,18 +40,15 @@ class Plan:
 
     @property
     def preset(self) -> Path:
-        """Where the preset is written."""
+        """Where the preset is written: as a teacher if it is distilled."""
+        if self.recipe.distill:
+            return self.folder / TEACHER
         return (self.run or self.folder) / "preset"
 
     @property
     def samples(self) -> Path:
         """Where the last grid is written."""
         return (self.run or self.folder) / "samples.png"
-
-    @property
-    def teacher(self) -> Path:
-        """Where the preset is kept that is distilled."""
-        return self.folder / TEACHER
 
     def steps(self, epochs: int, num_images: int) -> tuple[int, int | None]:
         """Return the steps of some epochs, and of all; `None` for no end."""
@@ -69,7 +66,7 @@ class Plan:
 
 def distill_part(plan: Plan) -> Plan:
     """Return the plan of the distillation at the end of a run."""
-    recipe = distillation(plan.recipe, str(plan.teacher.resolve()))
+    recipe = distillation(plan.recipe, str(plan.preset.resolve()))
     facts = {"data": plan.facts["data"]}
     folder = plan.folder / DISTILL
     return Plan(recipe, folder, facts, _minutes(recipe), plan.folder)
@@ -102,20 +99,29 @@ def resumed_plan(folder: str, given: dict[str, Any]) -> Plan:
 
 
 def time_limit(recipe: Recipe, given: dict[str, Any]) -> float | None:
-    """Return the minutes of a recipe; those of its distillation are set.
+    """Return the minutes of a recipe without those of its distillation.
 
     Args:
-        recipe: The recipe.
+        recipe: The recipe; its minutes are set to those that are given.
         given: The options; `"minutes"` is the time of both.
+
+    Raises:
+        ValueError: For minutes, if only a part of the stages last for minutes
+            and there is a distillation.
     """
+    own = _minutes(recipe)
     if "minutes" not in given:
-        return _minutes(recipe)
-    minutes = given["minutes"]
-    own, after = _minutes(recipe), [s.minutes for s in recipe.distill]
-    if own is None or not after or None in after:
+        return own
+    minutes, stages = given["minutes"], [*recipe.stages, *recipe.distill]
+    if not recipe.distill:
         return minutes
-    total = own + sum(after)
-    for stage in recipe.distill:
+    if None in [stage.minutes for stage in stages]:
+        raise ValueError(
+            "--minutes is for a recipe with [[distill]] only if all of its "
+            f"stages last for minutes. Received: --minutes {minutes:g}"
+        )
+    total = sum(stage.minutes for stage in stages)
+    for stage in stages:
         stage.minutes *= minutes / total
     return minutes * own / total
 

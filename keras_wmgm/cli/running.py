@@ -20,8 +20,10 @@ from keras_wmgm.cli.plan import Plan
 from keras_wmgm.cli.plan import distill_part
 from keras_wmgm.cli.progress import Progress
 from keras_wmgm.data.image_folder import load_images
+from keras_wmgm.presets.folder import METADATA
 from keras_wmgm.presets.folder import NotInFloat16Error
 from keras_wmgm.presets.load import from_preset
+from keras_wmgm.presets.safety import read_json
 from keras_wmgm.recipes import build_model
 from keras_wmgm.recipes import build_optimizers
 from keras_wmgm.recipes import renew_rates
@@ -51,26 +53,34 @@ def run_and_tell(
         raise click.exceptions.Exit(128 + stop.received)
     if not whole:
         click.echo(f"Time is up. More: keras-wmgm train --resume {folder}")
+    preset = folder / "preset"
+    if not preset.exists():
+        preset = plan.preset
     click.echo(
-        f"Draw: keras-wmgm generate --preset {plan.preset} --output samples.png"
+        f"Draw: keras-wmgm generate --preset {preset} --output samples.png"
     )
 
 
 def _run_all(plan, resumed, *times):
     """Run a plan, and then distill its model if the recipe says so."""
-    ended = _run(plan, resumed, *times)
-    if plan.recipe.distill and ended[0].received is None:
-        _save_again(plan.preset, plan.teacher)
-        click.echo("Distilling: one call for each detail band.", err=True)
-        shutil.rmtree(plan.folder / DISTILL, ignore_errors=True)
-        ended = _run(distill_part(plan), False, *times)
-    return ended
+    before = _epochs(plan)
+    stop, whole = _run(plan, resumed, *times)
+    stages = plan.recipe.stages
+    by_clock = stages[-1].is_endless or all(s.minutes for s in stages)
+    complete = whole or by_clock  # the clock ends these in their last stage
+    if not plan.recipe.distill or stop.received is not None or not complete:
+        return stop, whole
+    if _epochs(plan) == before and (plan.folder / DISTILL).exists():
+        return stop, whole  # the teacher is the same
+    click.echo("Distilling: one call for each detail band.", err=True)
+    shutil.rmtree(plan.folder / DISTILL, ignore_errors=True)
+    return _run(distill_part(plan), False, *times)
 
 
-def _save_again(preset, folder):
-    """Keep a preset as the teacher of another."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(preset, folder, ignore=shutil.ignore_patterns(".*"))
+def _epochs(plan):
+    """Return the epochs that the last preset of a plan was trained for."""
+    path = plan.preset / METADATA
+    return read_json(path).get("epochs") if path.exists() else None
 
 
 def _run(plan, resumed, sample_minutes, save_minutes):

@@ -44,8 +44,8 @@ from keras_wmgm.cli.training_options import options
 @click.option(
     "--epochs",
     type=COUNT,
-    help="Epochs of each factor, instead of --minutes; in a resumed run, of "
-    "its last stage.",
+    help="Epochs of each factor, instead of --minutes; the distillation has "
+    "0.4 times as many. In a resumed run: of its last stage.",
 )
 @click.option(
     "--image-size", type=COUNT, help="Height and width.  [default: 64]"
@@ -56,9 +56,8 @@ from keras_wmgm.cli.training_options import options
     "--model",
     "model_class",
     type=click.Choice(MODELS),
-    help="A wsgm draws each band in some steps of diffusion; to end with a "
-    "wmgm, it is distilled: one call for each detail band.  [default: wmgm; "
-    "with --factors and --recipe, what is trained there]",
+    help="wsgm: diffusion for each band. wmgm: this is distilled to one call "
+    "for each detail band, unless there are --factors.  [default: wmgm]",
 )
 @click.option(
     "--num-levels",

@@ -53,8 +53,8 @@ class DistilledFactor(Factor):
 
     with `sg` the stopped gradient. The gradient of `L_draw` is that of the
     Kullback-Leibler divergence between the two distributions, at many noise
-    levels. `L_mean` keeps `G(0, c)` the expectation of the band, which
-    upscaling uses.
+    levels. `L_mean` keeps `G(0, c)` the expectation of the band, given the
+    condition.
 
     Generator and fake score start from the teacher's network
     (`from_teacher`), so a few hundred steps are enough. Presets hold neither
@@ -124,6 +124,13 @@ class DistilledFactor(Factor):
     ):
         super().__init__(condition_noise, **kwargs)
         self.network = check_network("network", network, {"x", "log_snr"})
+        if isinstance(teacher, DiffusionFactor) and any(
+            n is network for n in teacher.drawing()
+        ):
+            raise ValueError(
+                "`network` must be another than the teacher's, which does not "
+                "learn: see `from_teacher`. Received: the teacher's network"
+            )
         self.teacher = as_teacher(teacher)
         self.fake = fake
         if fake is not None:
@@ -228,8 +235,9 @@ class DistilledFactor(Factor):
         log_snr = self.levels.draw(ops.shape(target)[0], seed)
         noise = keras.random.normal(ops.shape(target), seed=seed)
         x_t = diffuse(still, noise, log_snr)
+        training_fake = training and self.learns("fake")
         v_fake = self.levels.velocity(
-            self.fake, x_t, log_snr, condition, k, training
+            self.fake, x_t, log_snr, condition, k, training_fake
         )
         step = self._step(still, x_t, v_fake, log_snr, condition, k)
         draw_loss = ops.mean((x - (still - step)) ** 2) / 2

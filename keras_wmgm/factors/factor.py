@@ -237,8 +237,8 @@ class Factor(keras.layers.Layer):
     def get_preset_config(self) -> dict[str, Any]:
         """Return the configuration for a preset.
 
-        It describes the networks in `training_only`, so that `compile` can
-        make them, but a loaded preset does not hold them.
+        A loaded preset does not hold the networks in `training_only`. If
+        `compile` is to make them anew, the configuration describes them.
         """
         return self.get_config()
 

@@ -90,9 +90,9 @@ class WMGM(MultiscaleModel):
         The detail factors are `DistilledFactor`s, which learn to draw in one
         call what the teacher's draw in many. The coarse factor is a copy of
         the teacher's; if that has a guide, the copy learns to predict what
-        the network and the guide predict together, so a step takes one call.
-        The teacher itself is left as it is. Then, as ever: `compile()`,
-        `fit(images, factors="detail_1")` and so on.
+        the network and the guide predict together, so a step takes one call;
+        until `fit(images, factors="coarse")` it draws without guidance. The
+        teacher itself is left as it is.
 
         Args:
             teacher: A model whose detail factors are `DiffusionFactor`s, with
@@ -111,7 +111,8 @@ class WMGM(MultiscaleModel):
         teacher = keras_wmgm.WSGM.from_preset("celeba_64_wsgm")
         model = keras_wmgm.WMGM.from_teacher(teacher)
         model.compile()
-        model.fit(images, factors="detail_3", epochs=5)
+        for factor in ("coarse", "detail_3", "detail_2", "detail_1"):
+            model.fit(images, factors=factor, epochs=5)
         ```
         """
         check_teacher(teacher)
@@ -164,6 +165,9 @@ def _check_adapted(teacher):
 def copy_of_factor(factor: Factor) -> Factor:
     """Return a factor that draws the same, without what only training needs."""
     made = type(factor).from_config(factor.get_preset_config())
+    if len(made.weights) == len(factor.weights):  # with a factor's own weights
+        made.set_weights(factor.get_weights())
+        return made
     for ours, theirs in zip(made.drawing(), factor.drawing(), strict=True):
         ours.set_weights(theirs.get_weights())
     return made

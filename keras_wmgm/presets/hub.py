@@ -60,12 +60,16 @@ def fetch(
 
 def cached_commit(
     source: HubHandle,
+    names: Sequence[str],
     cache_dir: str | None = None,
     token: str | None = None,
     local_files_only: bool = True,
 ) -> str | None:
-    """Return the commit that a branch or a tag has in the cache, or `None`."""
-    folder = _cached([], _options(source, [], cache_dir, token))
+    """Return the commit that a branch has in the cache, with some files.
+
+    `None` if it has none, or not all of the files.
+    """
+    folder = _cached(names, _options(source, names, cache_dir, token))
     return folder and folder.name
 
 

@@ -115,7 +115,8 @@ def load_as(
     }
     custom_objects = custom_objects or {}
     source = _source(handle, parse_handle(handle), load_weights, options)
-    cached = source.cached()
+    weights = [WEIGHTS] if load_weights else []
+    cached = source.cached([*_described_in(source.place), *weights])
     try:
         return _load(cls, handle, source, load_weights, custom_objects)
     except OSError as error:
@@ -138,7 +139,8 @@ def _load(cls, handle, branch, load_weights, custom_objects):
     facts = _read_facts(folder, required=load_weights)
     _check_class(config, cls, handle, custom_objects)
     weights = _find_weights(source, facts) if load_weights else None
-    branch.settle(source, [CONFIG, METADATA])
+    if load_weights or branch.cached() is None:
+        branch.settle(source, [CONFIG, METADATA])
     model = build(config, custom_objects, folder)
     if weights:
         fill(model, *weights)

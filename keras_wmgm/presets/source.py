@@ -51,14 +51,14 @@ class Source:
         place = HubHandle(self.place.repo_id, folder.name)
         return Source(place, self.sums, self.options)
 
-    def cached(self) -> "Source | None":
+    def cached(self, names: Sequence[str] = ()) -> "Source | None":
         """Return this source at the commit that is cached, if it is a branch.
 
-        `None` for a folder, a commit, and what is not in the cache.
+        `None` for a folder, a commit, and where a file is not in the cache.
         """
         if isinstance(self.place, Path):
             return None
-        commit = hub.cached_commit(self.place, **self.options)
+        commit = hub.cached_commit(self.place, names, **self.options)
         if commit in (None, self.place.revision):
             return None
         place = HubHandle(self.place.repo_id, commit)

@@ -51,8 +51,8 @@ def build_model(recipe: Recipe) -> keras.Model:
 def _student(recipe):
     """Make a model from its teacher."""
     teacher = from_preset(recipe.model["teacher"])
-    size = recipe.data.get("image_size", teacher.image_shape[0])
-    shape = (size, size, recipe.data.get("channels", teacher.image_shape[2]))
+    size = recipe.data["image_size"]
+    shape = (size, size, recipe.data.get("channels", 3))
     if shape != teacher.image_shape:
         raise ValueError(
             "The images must have the teacher's size and channels, "

@@ -49,7 +49,12 @@ def check_distill(recipe: Recipe, model: keras.Model) -> None:
     check_teacher(model)
     known = [*distill_names(model), "detail"]
     for stage in recipe.distill:
-        for name in stage.factors or ():
+        if not stage.factors or stage.start_from:
+            raise ValueError(
+                "A stage of a distillation needs `factors`, and takes no "
+                f"`start_from`. Received: {stage}"
+            )
+        for name in stage.factors:
             check_choice("factors", name, known)
 
 

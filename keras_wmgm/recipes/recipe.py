@@ -190,8 +190,8 @@ class Recipe:
         for stage in [*self.stages[:-1], *self.distill]:
             if stage.is_endless:
                 raise ValueError(
-                    "Every stage but the last needs `epochs`, `steps` or "
-                    f"`minutes`. Received: {stage}"
+                    "Every stage but the last, and each of [[distill]], needs "
+                    f"`epochs`, `steps` or `minutes`. Received: {stage}"
                 )
         _check_teacher(self.model, self.distill)
 

@@ -115,6 +115,8 @@ def _values(factor):
 def _start(factor, values):
     """Set the weights of the networks with matching shapes."""
     for role, network in factor.networks.items():
+        if role in factor.frozen:
+            continue  # a teacher is that of its own band
         if [v.shape for v in values.get(role, [])] == _shapes(network):
             network.set_weights(values[role])
 

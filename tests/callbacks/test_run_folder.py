@@ -59,6 +59,7 @@ def assert_same_end(history, model, unbroken):
         np.testing.assert_array_equal(tiny.copy(a), tiny.copy(e))
 
 
+@pytest.mark.each
 def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path, unbroken):
     command = [sys.executable, "-m", interrupted.__name__, str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -73,6 +74,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path, unbroken):
     assert load_run(tmp_path).epochs_trained == interrupted.EPOCHS
 
 
+@pytest.mark.each
 def test_a_saved_model_goes_on_as_the_one_that_was_saved(tmp_path, unbroken):
     model = interrupted.make()
     model.fit(tiny.PIXELS, batch_size=4, epochs=3, verbose=0)

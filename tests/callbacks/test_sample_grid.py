@@ -14,6 +14,7 @@ from tests.helpers import wave
 from tests.models import tiny
 
 
+@pytest.mark.each
 def test_grids_are_drawn_with_the_averages_and_training_goes_on(tmp_path):
     keras.utils.set_random_seed(3)
     ema = keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.5)

@@ -314,7 +314,8 @@ def test_a_run_goes_on_with_an_unfinished_distillation(
     cut, whole, tmp_path, saved
 ):
     folder = shutil.copytree(cut, tmp_path / "run")
-    assert metadata(folder / "preset")["class"] == "WSGM"
+    assert metadata(folder / "teacher")["class"] == "WSGM"
+    assert not (folder / "preset").exists()
     assert load_run(folder / "distill").epochs_trained == 1
     if not saved:  # as before its first epoch ended
         (folder / "distill" / RUN_FILE).unlink()
@@ -496,7 +497,7 @@ REFUSED = {
     f"{TRAIN} --recipe key.toml": "Did you mean 'epochs'?",
     f"{TRAIN} --recipe table.toml": "Did you mean 'distill'?",
     f"{TRAIN} --recipe student.toml": "Did you mean 'teacher'?",
-    f"{TRAIN} --recipe endless.toml": "Every stage but the last needs",
+    f"{TRAIN} --recipe endless.toml": "Every stage but the last, and each",
     f"{TRAIN} --recipe size.toml": "(16, 16, 3). Received: (8, 8, 3)",
     f"{TRAIN} --recipe grey.toml": "(16, 16, 3). Received: (16, 16, 1)",
     f"{TRAIN} --recipe name.toml": "Did you mean 'detail_2'?",

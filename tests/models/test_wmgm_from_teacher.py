@@ -215,13 +215,14 @@ def test_roles_are_those_that_learn(trained):
     ids=str,
 )
 def test_what_is_trained_moves_and_nothing_else(teacher, factors, moved):
+    moved = set(moved)
     model = WMGM.from_teacher(teacher)
     model.compile("sgd", **tiny.EAGERLY)
     # At first there is nothing to learn from a teacher without a guide.
     fill(model.networks["fake_2"])
     before = tiny.weights(model)
     history = model.fit(factors=factors, **{**FIT, "x": IMAGES[:8]}).history
-    assert tiny.moved(tiny.weights(model), before) == set(moved)
+    assert tiny.moved(tiny.weights(model), before) == moved
     shown = {name for name in history if name.endswith("_loss")}
     assert shown == {f"{role}_loss" for role in moved}
     assert all(np.isfinite(values).all() for values in history.values())

@@ -49,6 +49,7 @@ def copied(saved, tmp_path):
     return shutil.copytree(saved, tmp_path / "preset")
 
 
+@pytest.mark.each
 def test_a_preset_draws_what_the_model_draws(trained, saved):
     model = keras_wmgm.from_preset(saved)
     assert type(model) is keras_wmgm.MultiscaleModel

@@ -20,6 +20,7 @@ def shipped():
     return keras_wmgm.from_preset(keras_wmgm.DEFAULT_PRESET)
 
 
+@pytest.mark.each
 def test_weights_are_the_same_to_the_bit(shipped):
     digest = hashlib.sha256()
     for role in sorted(shipped.networks):
@@ -30,6 +31,7 @@ def test_weights_are_the_same_to_the_bit(shipped):
     assert digest.hexdigest() == WEIGHTS
 
 
+@pytest.mark.each
 def test_it_draws_the_grid_of_its_card(shipped):
     images = shipped.generate(16, seed=0, verbose=0)
     card = Image.open(ZOO / keras_wmgm.DEFAULT_PRESET / "samples.png")

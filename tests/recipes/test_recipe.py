@@ -94,7 +94,7 @@ def test_what_is_left_out():
         ("stages", [{"minutes": 0}], "`minutes` must be a number in"),
         ("stages", [{"epochs": 1, "steps": 1}], "epochs=1, steps=1"),
         ("stages", [{"steps": 1, "minutes": 1}], "steps=1, minutes=1"),
-        ("stages", [{}, {"epochs": 1}], "Every stage but the last needs"),
+        ("stages", [{}, {"epochs": 1}], "Every stage but the last, and each"),
     ],
 )
 def test_what_is_no_recipe_is_refused(path, value, text):
