@@ -34,6 +34,9 @@ from keras_wmgm.training.parts import check_training
 DISTILL_MINUTES = 20.0
 DISTILL_SHARE = 0.4
 """The share of the time in which a WSGM is distilled into a WMGM."""
+DISTILL_FROM = 15.0
+"""Shorter runs are distilled only if asked to: compiling takes a minute, and a
+slow machine would take few steps in what is left."""
 CRITIC_WARMUP_STEPS = 200
 COARSE_SIZE = 8
 IN_DATA = ("image_size", "crop", "flip", "channels", "on_error")
@@ -122,8 +125,9 @@ def _set_stages(recipe, model, given, from_nothing=True):
     names = _names(given)
     minutes, epochs = given.get("minutes"), given.get("epochs")
     size = given.get("batch_size", Stage.batch_size)
-    wanted = given.get("model_class", "wmgm") == "wmgm" and not names
-    if wanted and can_be_distilled(model):
+    long = minutes is None or minutes >= DISTILL_FROM
+    model_class = given.get("model_class", "wmgm" if long else "wsgm")
+    if model_class == "wmgm" and not names and can_be_distilled(model):
         share = DISTILL_SHARE
         recipe.distill = distill_stages(
             model,

@@ -57,7 +57,8 @@ from keras_wmgm.cli.training_options import options
     "model_class",
     type=click.Choice(MODELS),
     help="wsgm: diffusion for each band. wmgm: this is distilled to one call "
-    "for each detail band, unless there are --factors.  [default: wmgm]",
+    "for each detail band, unless there are --factors.  [default: wmgm; wsgm "
+    "for less than 15 minutes]",
 )
 @click.option(
     "--num-levels",

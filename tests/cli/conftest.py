@@ -29,5 +29,6 @@ def preset(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     """No run of a test goes on for the default hour."""
+    monkeypatch.setattr(new_plan, "DISTILL_FROM", 0.0)
     for module in (plan, new_plan):
         monkeypatch.setattr(module, "DEFAULT_MINUTES", 1e-4)

@@ -240,6 +240,23 @@ def test_without_a_recipe_the_networks_are_distilled_too(
     assert not (alone / "teacher").exists()
 
 
+def test_a_short_run_is_distilled_only_if_asked(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(new_plan, "DISTILL_FROM", 15.0)
+    given = {"data": str(photos), "image_size": 16}
+    for minutes, model, distilled in (
+        (14.0, None, False),
+        (15.0, None, True),
+        (14.0, "wmgm", True),
+        (60.0, "wsgm", False),
+    ):
+        output = str(tmp_path / f"{minutes:g}{model}")
+        options = {"minutes": minutes, "model_class": model, "output": output}
+        plan = new_plan.make_plan({**given, **options})
+        assert bool(plan.recipe.distill) == distilled
+        whole = [*plan.recipe.stages, *plan.recipe.distill]
+        assert sum(s.minutes for s in whole) == pytest.approx(minutes)
+
+
 # Of a preset
 
 
