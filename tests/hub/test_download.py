@@ -101,7 +101,7 @@ def test_cached_files_serve_where_the_hub_does_not(hub, preset, cache, silence):
 
 @pytest.mark.parametrize("part", ["/resolve/", "/lfs/"])
 def test_a_copy_stays_in_use_until_the_new_one_is_whole(
-    hub, preset, cache, tmp_path, part
+    hub, preset, cache, tmp_path, slept, part
 ):
     hub.add("me/tiny", preset)
     keras_wmgm.from_preset("hf://me/tiny", cache_dir=cache)
