@@ -96,6 +96,8 @@ class DiffusionFactor(Factor):
 
     takes_steps = True
     warmup_steps = 300
+    training_only = ("teacher",)
+    frozen = ("teacher",)
 
     def __init__(
         self,
@@ -126,17 +128,13 @@ class DiffusionFactor(Factor):
         self.temperature = check_number(
             "temperature", temperature, low=0, above=True
         )
-        self.log_snr_mean, self.log_snr_std = log_snr_mean, log_snr_std
-        levels = self.levels  # checks both
+        levels = NoiseLevels(log_snr_mean, log_snr_std)
         self.log_snr_mean, self.log_snr_std = levels.mean, levels.std
         self.grid = check_choice("grid", grid, GRIDS)
         self.t_max = check_number("t_max", t_max, low=0, above=True)
         self.t_min = check_number("t_min", t_min, low=0)
         self.times(1)
         self.teacher = as_teacher(teacher)
-
-    training_only = ("teacher",)
-    frozen = ("teacher",)
 
     @property
     def levels(self) -> NoiseLevels:

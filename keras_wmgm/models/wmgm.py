@@ -24,8 +24,7 @@ class WMGM(MultiscaleModel):
     conditional generator. There are two ways to learn the generators:
 
     - `from_teacher` makes them from a trained `WSGM`, and training distills
-      its scores into them. This takes minutes, and the images are about as
-      good as the teacher's (zoo/NOTES.md has figures).
+      its scores into them. zoo/NOTES.md has figures of how close they come.
     - By default they are learned from nothing, as in the paper: one
       conditional GAN for all levels.
 
