@@ -28,13 +28,6 @@ from keras_wmgm.utils.checks import check_counts
 from keras_wmgm.utils.writing import as_path
 from keras_wmgm.version import __version__
 
-OLD_WSGM = "keras_wmgm>HybridWMGM"
-WSGM = {
-    "module": "keras_wmgm.models.wsgm",
-    "class_name": "WSGM",
-    "registered_name": "keras_wmgm>WSGM",
-}
-
 
 def from_preset(
     handle: str | os.PathLike,
@@ -205,15 +198,26 @@ def _read_config(folder, custom_objects) -> dict:
             "The folder holds a model of another library: `registered_name` "
             f"must begin with 'keras_wmgm>'. Received: {name!r} in {folder}"
         )
-    if name == OLD_WSGM:
-        warnings.warn(
-            "The preset was made when its class was called `HybridWMGM`; it "
-            f"is opened as a `WSGM`. Received: {folder}",
-            stacklevel=2,
-        )
-        config |= WSGM
+    _rename_class(config, name, folder)
     check_config(config, custom_objects)
     return config
+
+
+def _rename_class(config, name, folder):
+    """Give a class that is registered under an old name too its name of now."""
+    found = keras.saving.get_registered_object(name)
+    now = found and keras.saving.get_registered_name(found)
+    if now in (None, name):
+        return
+    old = name.partition(">")[2]
+    warnings.warn(
+        f"The preset was made when its class was called `{old}`; it is opened "
+        f"as a `{found.__name__}`. Received: {folder}",
+        stacklevel=2,
+    )
+    config["module"] = found.__module__
+    config["class_name"] = found.__name__
+    config["registered_name"] = now
 
 
 def _read_facts(folder, required) -> dict:
